@@ -1,0 +1,249 @@
+"""The contract that a method fulfils: the one file that a method's author reads.
+
+A method is a class with a name and one act: `compress(task)`, which decides what is kept of a network. Most methods
+derive from a family below and write one small function instead:
+
+* `ScoreMethod`: write `score(task)`, an importance for every channel. The harness allocates to the budget and cuts.
+* `GateMethod`: write the gate, its penalty, how it anneals and how it decides. The harness inserts one gate a
+  channel, trains, and reads the kept channels.
+* `BuildMethod`: write `widths(task)`; the network is built at these widths and trained from scratch.
+
+A method never sees the test split, never trains outside `task.train` (which bills what it trains) and never imports
+torch at the top of its file, so that listing and planning stay fast.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from harness.channels.graph import ChannelGraph, ChannelGroup, KeptChannels
+
+Scores = dict[str, "Tensor"]
+"""An importance for every channel of every group: {group: Tensor[channels]}, larger is more important."""
+
+
+class Params(BaseModel):
+    """Base of a method's parameters: the YAML block under the method's name. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a method comes from, for the table's citation."""
+
+    authors: str
+    title: str
+    venue: str
+    year: int
+
+
+@dataclass
+class Compressed:
+    """What a method decided.
+
+    Attributes:
+        kept: {group: indices that stay}, ascending; a group that is absent is kept whole.
+        network: the network, still uncut, whose weights go on (None: the task's own).
+        scores: what the channels were ranked by, so that a budget can be met by trimming.
+        fresh: the kept widths are trained from new weights on the whole schedule.
+        notes: what a reader of the table must know, one short phrase each.
+    """
+
+    kept: KeptChannels
+    network: nn.Module | None = None
+    scores: Scores | None = None
+    fresh: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Task(Protocol):
+    """What a method is given: one network to make smaller."""
+
+    params: Any
+    """The method's own parameters, an instance of its `Params`."""
+    network: nn.Module
+    """The network: trained for the dense stage's epochs, or fresh if the method `starts_from` "scratch"."""
+    graph: ChannelGraph
+    """Which channels live or die together."""
+    groups: list[ChannelGroup]
+    """The groups of `graph` that this cell may cut."""
+    target: int | None
+    """The budget as a count, or None: the method decides how much."""
+    generator: torch.Generator
+    """Seeded for this cell and this purpose (CPU)."""
+    epochs: int
+    """How long the recipe lets a method search."""
+    steps_per_epoch: int
+    """Batches in a pass over the training images."""
+    device: torch.device
+
+    def cost(self, widths: Mapping[str, int]) -> int:
+        """The executed network's cost at these widths, in the budget's metric (MACs without a budget)."""
+
+    def allocate(self, scores: Scores) -> KeptChannels:
+        """The channels to keep so that the budget is met, by the cell's allocation mode."""
+
+    def training_batches(self, limit: int | None = None) -> Iterable[tuple[Tensor, Tensor]]:
+        """Augmented training batches of one pass (or the first `limit`): images [B, C, H, W], labels [B]."""
+
+    def train(
+        self,
+        network: nn.Module,
+        *,
+        epochs: int,
+        learning_rate: float,
+        parameters: Iterable[nn.Parameter],
+        momentum: float,
+        weight_decay: float,
+        penalty: Callable[[], Tensor] | None = None,
+        before_epoch: Callable[[int], None] | None = None,
+        frozen_batch_norm: bool = False,
+        rebuild_momentum: bool = True,
+    ) -> None:
+        """Trains `parameters` at a constant learning rate on cross-entropy plus `penalty`, and bills it.
+
+        Survives a kill: after an interruption the same call goes on after the last epoch that was saved.
+
+        Args:
+            penalty: added to the loss of every step.
+            before_epoch: called with the epoch (from 0) before it starts.
+            frozen_batch_norm: batch norm uses and keeps its running statistics.
+            rebuild_momentum: momentum starts each epoch at zero.
+        """
+
+
+class Method(ABC):
+    """A way to make a network smaller."""
+
+    name: ClassVar[str]
+    """What a suite calls it."""
+    title: ClassVar[str]
+    """What a table calls it."""
+    paper: ClassVar[Paper | None] = None
+    Params: ClassVar[type[Params]] = Params
+    starts_from: ClassVar[Literal["dense", "scratch"]] = "dense"
+    """Whether it starts from the shared dense training, or from new weights."""
+    needs_held_out: ClassVar[bool] = False
+    """Whether it reads the held-out images, which then are kept out of its training under every recipe."""
+    takes_budget: ClassVar[Literal["required", "optional", "refused"]] = "required"
+    """Whether a suite must, may or must not give it a budget (`budget:` or `allocate: {from: …}`)."""
+    strength: ClassVar[str | None] = None
+    """The parameter that sets how much is cut. With a budget, a list of its values is a set of candidates."""
+
+    @classmethod
+    def search_epochs(cls, params: Any, recipe_epochs: int) -> int:
+        """How many of the recipe's search epochs `compress` uses; the rest goes to fine-tuning."""
+        del params, recipe_epochs
+        return 0
+
+    @classmethod
+    def shown_strength(cls, params: Any, steps_per_epoch: int, recipe_epochs: int) -> float | None:
+        """The factor by which the recipe's step count scales the strength (None: it has none; 1: not scaled)."""
+        del params, steps_per_epoch, recipe_epochs
+        return None
+
+    @abstractmethod
+    def compress(self, task: Task) -> Compressed:
+        """Decides what is kept."""
+
+
+class ScoreMethod(Method):
+    """Ranks channels by an importance; the harness keeps the best of each group so that the budget is met."""
+
+    @abstractmethod
+    def score(self, task: Task) -> Scores:
+        """The importance of every channel of `task.groups`: {group: Tensor[channels]}, larger stays longer."""
+
+    def compress(self, task: Task) -> Compressed:
+        """Scores, allocates to the budget, keeps the best."""
+        scores = self.score(task)
+        return Compressed(kept=task.allocate(scores), scores=scores)
+
+
+class BuildMethod(Method):
+    """Builds a network of given widths and trains it from scratch, for the same total of epochs."""
+
+    starts_from: ClassVar[Literal["dense", "scratch"]] = "scratch"
+
+    @abstractmethod
+    def widths(self, task: Task) -> dict[str, int]:
+        """{group: number of channels} of the network to build."""
+
+    def compress(self, task: Task) -> Compressed:
+        """Keeps the first channels of each group: with new weights, which ones does not matter."""
+        kept = {group: tuple(range(width)) for group, width in self.widths(task).items()}
+        return Compressed(kept=kept, fresh=True)
+
+
+@dataclass
+class Gates:
+    """The gates of a search: one scalar a channel.
+
+    Attributes:
+        values: {group: parameter [channels]}.
+        state: what the gate function reads beside the scalars, such as an annealing factor; plain floats.
+    """
+
+    values: dict[str, nn.Parameter]
+    state: dict[str, float] = field(default_factory=dict)
+
+
+class GateMethod(Method):
+    """Learns one gate a channel. The gate multiplies the channel after its batch norm, at no cost."""
+
+    takes_budget: ClassVar[Literal["required", "optional", "refused"]] = "optional"
+
+    @abstractmethod
+    def gate(self, values: Tensor, state: Mapping[str, float]) -> Tensor:
+        """The factor of each channel, given its scalar: [channels] → [channels]."""
+
+    @abstractmethod
+    def penalty(self, task: Task, gates: Gates) -> Tensor:
+        """What is added to the loss of every search step: a scalar tensor."""
+
+    @abstractmethod
+    def keeps(self, task: Task, values: Tensor, state: Mapping[str, float]) -> Tensor:
+        """The decision: boolean [channels], true stays."""
+
+    @abstractmethod
+    def search(self, task: Task, gates: Gates, network: nn.Module) -> None:
+        """Trains the gates with `task.train`."""
+
+    def initial_value(self, task: Task) -> float:
+        """Where every gate's scalar starts."""
+        del task
+        return 0.0
+
+    def compress(self, task: Task) -> Compressed:
+        """Inserts gates, searches, decides; a group never loses its last channel."""
+        import torch
+
+        from harness.channels.gates import insert_gates, remove_gates
+
+        gates = Gates({})
+        gates.values = insert_gates(
+            task.network, task.groups, lambda values: self.gate(values, gates.state), self.initial_value(task)
+        )
+        self.search(task, gates, task.network)
+        scores = {group: values.detach().cpu().clone() for group, values in gates.values.items()}
+        remove_gates(task.network)
+        kept: KeptChannels = {}
+        rescued = []
+        for group, values in scores.items():
+            stays = self.keeps(task, values, gates.state)
+            if not bool(stays.any()):
+                stays = torch.zeros_like(stays).index_fill_(0, values.argmax().reshape(1), True)
+                rescued.append(group)
+            kept[group] = tuple(torch.nonzero(stays).flatten().tolist())
+        notes = (f"{len(rescued)} emptied layers kept their best channel",) if rescued else ()
+        return Compressed(kept=kept, network=task.network, scores=scores, notes=notes)

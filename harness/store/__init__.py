@@ -1,0 +1,1 @@
+"""What was run: ledger, leases, artifacts, and the rows that reports are made of."""

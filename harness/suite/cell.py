@@ -1,0 +1,101 @@
+"""A cell: one point of the grid that a suite declares, with everything resolved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.suite.recipe import Recipe
+
+Cut = Literal["inner", "branch", "stream", "fc"]
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """A data set, or the first `train_images` of its training images in an order fixed once for all seeds."""
+
+    name: str
+    train_images: int | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A target cost.
+
+    Attributes:
+        metric: what is counted, on the executed network.
+        value: at most 1: a fraction of the dense network's; above 1: the count itself.
+    """
+
+    metric: Literal["macs", "params"]
+    value: float
+
+    def absolute(self, dense: int) -> int:
+        """The target as a count, given the dense network's count of the same metric."""
+        return round(self.value * dense) if self.value <= 1 else round(self.value)
+
+    def __str__(self) -> str:
+        return f"{self.metric}={self.value:g}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (backbone, data set, method with parameters, budget, seed).
+
+    Attributes:
+        params: the method's own parameters, validated, with defaults filled in, JSON values only.
+        shown: names of the parameters that the suite states (the table prints these).
+        budget: a target cost, or None for a method's natural outcome.
+        match: the cell whose executed MACs this one must meet; same seed, same backbone and data set.
+        allocate: how much each layer keeps: "uniform", "global", or "from" (the widths of `widths_of`).
+        widths_of: with allocate "from", the cell whose widths are taken.
+        candidates: with a budget and a method whose cut is set by a strength: the natural cells, one a strength, of
+            which the one that lands nearest above the budget is trimmed.
+        cuts: which kinds of channel groups may be cut.
+    """
+
+    backbone: str
+    data: DataChoice
+    method: str
+    params: dict[str, Any]
+    seed: int
+    recipe: Recipe
+    shown: tuple[str, ...] = ()
+    budget: Budget | None = None
+    match: Cell | None = None
+    allocate: Literal["uniform", "global", "from"] = "uniform"
+    widths_of: Cell | None = None
+    candidates: tuple[Cell, ...] = ()
+    cuts: tuple[Cut, ...] = ("inner", "branch")
+
+    @property
+    def point(self) -> str:
+        """What tells this cell from the others of its method: stated parameters, budget, allocation; no seed."""
+        parts = [f"{name}={_short(self.params[name])}" for name in self.shown if name in self.params]
+        if self.budget is not None:
+            parts.append(str(self.budget))
+        if self.match is not None:
+            parts.append(f"match={self.match.variant}")
+        if self.widths_of is not None:
+            parts.append(f"widths={self.widths_of.variant}")
+        elif self.allocate != "uniform":
+            parts.append(f"allocate={self.allocate}")
+        return ",".join(parts)
+
+    @property
+    def variant(self) -> str:
+        """Method and point, as `--only` patterns and messages name them: `l1_norm[match=dnal[lambda_a=1e-4]]`."""
+        return f"{self.method}[{self.point}]" if self.point else self.method
+
+    @property
+    def label(self) -> str:
+        """The cell's whole name: `vgg16/cifar10/l1_norm[match=dnal[lambda_a=0.0001]]/seed=0`."""
+        return f"{self.backbone}/{self.data.name}/{self.variant}/seed={self.seed}"
+
+    def __hash__(self) -> int:
+        return hash((self.label, json.dumps(self.params, sort_keys=True)))
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
