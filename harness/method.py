@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from harness.channels.graph import ChannelGraph, ChannelGroup, KeptChannels
+    from harness.suite.recipe import Epochs, Recipe
 
 Scores = dict[str, "Tensor"]
 """An importance for every channel of every group: {group: Tensor[channels]}, larger is more important."""
@@ -45,6 +46,14 @@ class Paper:
     title: str
     venue: str
     year: int
+
+
+@dataclass(frozen=True)
+class FinetuneSchedule:
+    """Which part of a schedule the weights are trained on after `compress`: epochs `start` to `length`."""
+
+    length: int
+    start: int
 
 
 @dataclass
@@ -141,16 +150,32 @@ class Method(ABC):
     """The parameter that sets how much is cut. With a budget, a list of its values is a set of candidates."""
 
     @classmethod
+    def recipe(cls, params: Any, recipe: Recipe) -> Recipe:
+        """The recipe that this method's cells train by: the suite's, unless the parameters change it."""
+        del params
+        return recipe
+
+    @classmethod
     def search_epochs(cls, params: Any, recipe_epochs: int) -> int:
         """How many of the recipe's search epochs `compress` uses; the rest goes to fine-tuning."""
         del params, recipe_epochs
         return 0
 
     @classmethod
-    def shown_strength(cls, params: Any, steps_per_epoch: int, recipe_epochs: int) -> float | None:
-        """The factor by which the recipe's step count scales the strength (None: it has none; 1: not scaled)."""
+    def finetune_schedule(cls, params: Any, epochs: Epochs) -> FinetuneSchedule:
+        """The learning rates after `compress`: by default the tail of the baseline's schedule.
+
+        It takes all epochs that the dense stage and the search leave of the total.
+        """
+        left = epochs.total - epochs.dense - cls.search_epochs(params, epochs.search)
+        length = max(epochs.schedule, left)
+        return FinetuneSchedule(length=length, start=length - left)
+
+    @classmethod
+    def strength_factor(cls, params: Any, steps_per_epoch: int, recipe_epochs: int) -> float:
+        """The factor by which the recipe's step count scales the strength; 1 where it does not."""
         del params, steps_per_epoch, recipe_epochs
-        return None
+        return 1.0
 
     @abstractmethod
     def compress(self, task: Task) -> Compressed:
@@ -174,6 +199,11 @@ class BuildMethod(Method):
     """Builds a network of given widths and trains it from scratch, for the same total of epochs."""
 
     starts_from: ClassVar[Literal["dense", "scratch"]] = "scratch"
+
+    @classmethod
+    def finetune_schedule(cls, params: Any, epochs: Epochs) -> FinetuneSchedule:
+        """The baseline's schedule from its start, stretched to the total of epochs."""
+        return FinetuneSchedule(length=epochs.total, start=0)
 
     @abstractmethod
     def widths(self, task: Task) -> dict[str, int]:

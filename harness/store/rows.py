@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness.plan.stages import Chain, steps_per_epoch, training_images
+from harness.registry import method
+from harness.store.ledger import Ledger
 from harness.suite.cell import Cell
 
 State = Literal["waiting", "running", "done", "failed"]
@@ -84,3 +87,54 @@ class Row:
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     key: str = ""
+
+
+def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
+    """The row of one cell, from what the ledger keeps of its stages."""
+    cell = chain.cell
+    measure = chain.measure
+    author = method(cell.method)
+    strength = None
+    if author.strength is not None:
+        params = author.Params.model_validate(cell.params)
+        images = training_images(cell.data, cell.recipe.all_train and not author.needs_held_out)
+        factor = author.strength_factor(params, steps_per_epoch(images, cell.recipe.batch), cell.recipe.epochs.search)
+        strength = (author.strength, float(getattr(params, author.strength)), factor)
+    if state != "done" or measure is None:
+        return Row(cell=cell, state=state, reason=reason, strength=strength)
+    told = {stage.kind: ledger.result(stage.key) or {} for stage in chain.stages}
+    all_told = [ledger.result(stage.key) or {} for stage in chain.stages]
+    measured = told["measure"]
+    deciding = ledger.result(chain.deciding or "") or {}
+    epochs: dict[str, int] = {}
+    for stage, facts in zip(chain.stages, all_told, strict=True):
+        if stage.kind != "measure":
+            name = "compress" if stage.kind == "trim" else stage.kind
+            epochs[name] = epochs.get(name, 0) + int(facts.get("epochs", 0))
+    shown_curve = [told.get("dense", {}), deciding, told["finetune"]]
+    return Row(
+        cell=cell,
+        state=state,
+        top1=measured["top1"],
+        top5=measured["top5"],
+        macs=measured["macs"],
+        params=measured["params"],
+        paper_flops=measured["paper_flops"],
+        paper_params=measured["paper_params"],
+        dense_macs=measured["dense_macs"],
+        dense_params=measured["dense_params"],
+        dense_paper_flops=measured["dense_paper_flops"],
+        dense_paper_params=measured["dense_paper_params"],
+        target=deciding.get("target"),
+        target_metric=deciding.get("metric", "macs"),
+        epochs=epochs,
+        training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
+        device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told),
+        train_images=told["finetune"].get("train_images"),
+        widths={name: (int(kept), int(size)) for name, (kept, size) in measured["widths"].items()},
+        strength=strength,
+        curve=tuple(CurvePoint(**point) for facts in shown_curve for point in facts.get("curve", ())),
+        notes=tuple(note for facts in all_told for note in facts.get("notes", ())),
+        provenance=measured.get("provenance", {}),
+        key=measure.key,
+    )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from harness.suite.recipe import Recipe
 
 Cut = Literal["inner", "branch", "stream", "fc"]
+DEFAULT_CUTS: tuple[Cut, ...] = ("inner", "branch")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Budget:
         return round(self.value * dense) if self.value <= 1 else round(self.value)
 
     def __str__(self) -> str:
-        return f"{self.metric}={self.value:g}"
+        return f"{self.metric}={_short(self.value)}"
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ class Cell:
     allocate: Literal["uniform", "global", "from"] = "uniform"
     widths_of: Cell | None = None
     candidates: tuple[Cell, ...] = ()
-    cuts: tuple[Cut, ...] = ("inner", "branch")
+    cuts: tuple[Cut, ...] = DEFAULT_CUTS
 
     @property
     def point(self) -> str:
-        """What tells this cell from the others of its method: stated parameters, budget, allocation; no seed."""
+        """What tells this cell from the others of its method: stated parameters, budget, allocation, cuts."""
         parts = [f"{name}={_short(self.params[name])}" for name in self.shown if name in self.params]
         if self.budget is not None:
             parts.append(str(self.budget))
@@ -81,6 +82,8 @@ class Cell:
             parts.append(f"widths={self.widths_of.variant}")
         elif self.allocate != "uniform":
             parts.append(f"allocate={self.allocate}")
+        if self.cuts != DEFAULT_CUTS:
+            parts.append(f"cuts={'+'.join(self.cuts)}")
         return ",".join(parts)
 
     @property
@@ -98,4 +101,9 @@ class Cell:
 
 
 def _short(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    if float(short) == value:
+        return short
+    return str(int(value)) if value.is_integer() else repr(value)

@@ -49,7 +49,8 @@ class Recipe(BaseModel):
     gamma: Annotated[float, Field(gt=0, le=1, description="factor at each milestone")] = 0.1
     rebuild_momentum: Annotated[bool, Field(description="SGD starts each epoch without momentum, as DNAL does")] = True
     all_train: Annotated[
-        bool, Field(description="train on the held-out images too, as the paper does; a method that needs them does not")
+        bool,
+        Field(description="train on the held-out images too, as the paper does; a method that needs them does not"),
     ] = False
     augment: bool = True
     channels_last: bool = True

@@ -1,0 +1,49 @@
+"""Puts the verbs together, and turns what goes wrong into one line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from harness.cli import cost, data, doctor, listing, plan, report, run
+from harness.errors import UserError
+
+app = typer.Typer(
+    name="harness",
+    help="Benchmarks of methods that make convolutional networks smaller: a suite file in, tables and plots out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.run)
+app.command("plan")(plan.plan)
+app.command("report")(report.report)
+app.command("list")(listing.listing)
+app.command("cost")(cost.cost)
+app.command("data")(data.data)
+app.command("doctor")(doctor.doctor)
+
+
+def run_app(arguments: Sequence[str]) -> int:
+    """The exit status: 0 done, 1 cells failed, 2 wrong command or suite, 3 stopped by the budget, 130 interrupted."""
+    try:
+        status = typer.main.get_command(app).main(list(arguments), prog_name="harness", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except UserError as error:
+        print(f"error: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
+        return 2
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

@@ -1,0 +1,88 @@
+"""`harness report`: tables and plots of what is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.options import (
+    JsonOption,
+    ProfileOption,
+    ResultsOption,
+    SetOption,
+    SuiteArgument,
+    results_folder,
+)
+from harness.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from harness.report.facts import SuiteFacts
+    from harness.store.rows import Row
+    from harness.suite.load import Suite
+
+FORMATS = ("md", "latex", "csv", "png", "pdf")
+
+
+def report(
+    suite: SuiteArgument,
+    results: ResultsOption = None,
+    profile: ProfileOption = None,
+    set_: SetOption = None,
+    format_: Annotated[str, typer.Option("--format", help="Comma-separated: md, latex, csv, png, pdf.")] = ",".join(
+        FORMATS
+    ),
+    into: Annotated[Path | None, typer.Option("--into", help="Where the files go [RESULTS/report].")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the table and the plots of what is there, and print the table."""
+    from harness.report.write import report_json
+    from harness.store.grid import look, rows_of
+    from harness.store.ledger import Ledger
+    from harness.suite.load import load_suite
+
+    formats = [part.strip() for part in format_.split(",") if part.strip()]
+    for name in formats:
+        if name not in FORMATS:
+            raise UserError(unknown("format", name, FORMATS))
+    declared = load_suite(suite, profile, set_ or [])
+    folder = results_folder(declared, results)
+    if not (folder / "ledger").is_dir():
+        raise UserError(f"there are no results of {declared.name} in {folder}; run the suite first")
+    ledger = Ledger(folder)
+    rows = rows_of(look(list(declared.cells), folder, ledger), ledger)
+    if as_json:
+        print(json.dumps(report_json(rows, suite_facts(declared)), indent=2))
+        return
+    paths = write(declared, rows, into or folder / "report", formats)
+    for path in paths:
+        print(path)
+
+
+def write(suite: Suite, rows: list[Row], folder: Path, formats: list[str]) -> list[Path]:
+    """Writes the report's files and gives their paths."""
+    from harness.report.write import write_report
+
+    return write_report(rows, suite_facts(suite), folder, formats)
+
+
+def suite_facts(suite: Suite) -> SuiteFacts:
+    """What a report says of the suite itself."""
+    from harness.data.catalogue import data_set
+    from harness.report.facts import SuiteFacts
+
+    facts: dict[str, Any] = {
+        "name": suite.name,
+        "title": suite.title,
+        "published": suite.published,
+        "recipe": suite.recipe,
+        "data": suite.dataset,
+        "dataset_title": data_set(suite.dataset.name).title,
+        "backbones": tuple(suite.backbones),
+        "seeds": tuple(suite.seeds),
+        "x": tuple(suite.report.x),
+        "profile": suite.profile,
+    }
+    return SuiteFacts(**facts)

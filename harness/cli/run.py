@@ -1,0 +1,220 @@
+"""`harness run`: runs what is missing of a suite and writes its report."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import (
+    DataOption,
+    OnlyOption,
+    ProfileOption,
+    ResultsOption,
+    SetOption,
+    SuiteArgument,
+    results_folder,
+    select,
+    writable,
+)
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.execute.stop import StopSign
+    from harness.store.grid import Grid
+    from harness.store.ledger import Ledger
+    from harness.suite.cell import Cell
+    from harness.suite.load import Suite
+
+
+class Executor(StrEnum):
+    """Who runs the cells."""
+
+    tune = "tune"
+    inline = "inline"
+
+
+def run(
+    suite: SuiteArgument,
+    data: DataOption = None,
+    results: ResultsOption = None,
+    profile: ProfileOption = None,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    executor: Annotated[Executor, typer.Option(help="Ray Tune, or this process alone.")] = Executor.tune,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to run on [Ray on this machine].")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option("--time-budget", metavar="DUR", help="Stop cleanly after so long: 90s, 9m, 2h.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and run nothing.")] = False,
+    checkpoint_every: Annotated[
+        float, typer.Option(help="Seconds between saves of a stage in progress (at the end of an epoch).", min=0)
+    ] = 15.0,
+) -> int:
+    """Run what is missing of a suite, then write its tables and plots."""
+    from harness.cli.plan import print_plan
+    from harness.paths import data_folder
+    from harness.store.grid import look
+    from harness.store.ledger import Ledger
+    from harness.store.states import with_partners
+    from harness.suite.load import load_suite
+
+    started = time.time()
+    deadline = None if time_budget is None else started + seconds_of(time_budget)
+    declared = load_suite(suite, profile, set_ or [])
+    folder = results_folder(declared, results)
+    everything = list(declared.cells)
+    cells = with_partners(everything, select(everything, only))
+    if dry_run:
+        print_plan(declared, look(cells, folder, Ledger(folder)))
+        return 0
+    writable(folder)
+    ledger = Ledger(folder)
+    grid = look(cells, folder, ledger)
+    if retry_failed:
+        _forget_failures(grid, ledger)
+        grid = look(cells, folder, ledger)
+    if grid.count("done") + grid.count("failed") == len(cells):
+        print(f"{declared.name}: nothing to do, {grid.count('done')} of {len(cells)} cells are done in {folder}")
+        if not (folder / "report" / "report.md").exists():
+            _report(declared, folder, ledger)
+        return _closing(grid)
+    images = data_folder(data)
+    _check_data(declared, images)
+    _check_device(declared, executor)
+    stopped = _execute(declared, cells, folder, images, ledger, executor, address, deadline, checkpoint_every)
+    grid = look(cells, folder, ledger)
+    _report(declared, folder, ledger)
+    _summary(declared, grid, time.time() - started, folder)
+    return stopped or _closing(grid)
+
+
+def seconds_of(duration: str) -> float:
+    """`90s`, `9m`, `1h30m` in seconds; a UserError otherwise."""
+    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", duration.strip())
+    if parts is None or not any(parts.groups()):
+        raise UserError(f"--time-budget {duration}: a duration reads 90s, 9m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _execute(
+    suite: Suite,
+    cells: list[Cell],
+    folder: Path,
+    images: Path,
+    ledger: Ledger,
+    executor: Executor,
+    address: str | None,
+    deadline: float | None,
+    checkpoint_every: float,
+) -> int:
+    """Runs the open cells; the exit status if it was stopped, else 0."""
+    from harness.cli.progress import Progress
+    from harness.execute.board import Board
+    from harness.execute.place import Place
+    from harness.execute.stop import StopSign
+    from harness.train.watch import Watch
+
+    stop = StopSign(folder / "leases" / f"stop-{time.time_ns()}", deadline)
+    watch = Watch(should_stop=stop, checkpoint_seconds=checkpoint_every)
+    device = "cuda" if suite.resources.gpu else "cpu"
+    place = Place(folder, images, device, suite.resources.cpu, watch)
+    board = Board(cells, ledger, folder)
+    with _signals(stop) as caught, Progress(cells, folder):
+        if executor is Executor.tune:
+            try:
+                from harness.execute.ray_tune import run_tune
+            except ImportError as error:
+                raise UserError(f"Ray Tune cannot be used ({error}); --executor inline needs no Ray") from error
+            run_tune(board, place, stop, suite.resources, address)
+        else:
+            from harness.execute.inline import run_inline
+
+            run_inline(board, place, ledger)
+    stop.clear()
+    if board.halted:
+        raise UserError(board.halted)
+    if caught:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    if board.stopping:
+        print("stopped by the time budget; the same command goes on from here", file=sys.stderr)
+        return 3
+    return 0
+
+
+@contextmanager
+def _signals(stop: StopSign) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM raise the stop sign; a second one ends the process at once."""
+    caught: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        stop.raise_sign()
+        if len(caught) > 1:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _forget_failures(grid: Grid, ledger: Ledger) -> None:
+    for key in {stage.key for chain in grid.chains for stage in chain.stages}:
+        if ledger.state(key) == "failed":
+            ledger.append("lost", key, "", {"reason": "to be tried again"})
+
+
+def _check_data(suite: Suite, folder: Path) -> None:
+    from harness.data.sets import load_data, present
+
+    if not present(suite.dataset.name, folder):
+        load_data(suite.dataset.name, folder)
+
+
+def _check_device(suite: Suite, executor: Executor) -> None:
+    if suite.resources.gpu and executor is Executor.inline:
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError(f"{suite.name} asks for a GPU (resources.gpu), and there is none here")
+
+
+def _report(suite: Suite, folder: Path, ledger: Ledger) -> None:
+    from harness.cli.report import FORMATS, write
+    from harness.store.grid import look, rows_of
+
+    rows = rows_of(look(list(suite.cells), folder, ledger), ledger)
+    if any(row.state == "done" for row in rows):
+        write(suite, rows, folder / "report", list(FORMATS))
+
+
+def _closing(grid: Grid) -> int:
+    """Names the failed cells; the exit status."""
+    failed = [(chain, state) for chain, state in zip(grid.chains, grid.states, strict=True) if state.state == "failed"]
+    for chain, state in failed:
+        print(f"failed: {chain.cell.label}: {state.reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _summary(suite: Suite, grid: Grid, seconds: float, folder: Path) -> None:
+    from harness.cli.plan import duration
+
+    table = folder / "report" / "report.md"
+    print(f"{suite.name}: {grid.count('done')} of {len(grid.chains)} cells done in {duration(seconds)}")
+    if table.exists():
+        print(f"report: {table}")

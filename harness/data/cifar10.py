@@ -1,0 +1,89 @@
+"""CIFAR-10: 50,000 training and 10,000 test photographs of 32 × 32 pixels, ten classes.
+
+Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. Read and fetched by torchvision,
+which checks the MD5 of every file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+from harness.data.raw import RawData
+from harness.errors import UserError
+
+FOLDER = "cifar-10-batches-py"
+_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
+
+
+def load(folder: Path) -> RawData:
+    """CIFAR-10 from `folder/cifar-10-batches-py`.
+
+    Raises:
+        UserError: it is not there (says how to get it), or a file is damaged (names it).
+    """
+    if not (folder / FOLDER).is_dir():
+        raise UserError(
+            f"CIFAR-10 is not in {folder}; fetch it with `python -m harness data cifar10 --data {folder}`, "
+            f"or put the folder {FOLDER} there"
+        )
+    import torch
+    from torchvision.datasets import CIFAR10
+
+    try:
+        train, test = (CIFAR10(str(folder), train=part, download=False) for part in (True, False))
+    except (RuntimeError, OSError) as error:
+        raise UserError(_what_is_wrong(folder, error)) from error
+    return RawData(
+        torch.from_numpy(train.data),
+        torch.tensor(train.targets, dtype=torch.int64),
+        torch.from_numpy(test.data),
+        torch.tensor(test.targets, dtype=torch.int64),
+    )
+
+
+def fetch(folder: Path) -> None:
+    """Downloads CIFAR-10 (163 MiB) into `folder` unless it is there, and checks it.
+
+    Raises:
+        UserError: the download failed, or the machine refused to write.
+    """
+    from torchvision.datasets import CIFAR10
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Standard output belongs to the command's own result.
+        with contextlib.redirect_stdout(sys.stderr):
+            CIFAR10(str(folder), download=True)
+    except (OSError, RuntimeError, EOFError) as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"CIFAR-10 could not be fetched from {CIFAR10.url} into {folder}: {cause}; "
+            f"without a network, put the folder {FOLDER} there"
+        ) from error
+
+
+def present(folder: Path) -> bool:
+    """Whether all files are there; their contents are checked when they are loaded."""
+    return all((folder / FOLDER / name).is_file() for name in _FILES)
+
+
+def _what_is_wrong(folder: Path, error: Exception) -> str:
+    """Names the first file that is missing or does not have its MD5."""
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import check_integrity
+
+    again = f"remove it and run `python -m harness data cifar10 --data {folder}`"
+    meta = (CIFAR10.meta["filename"], CIFAR10.meta["md5"])
+    for name, md5 in (*CIFAR10.train_list, *CIFAR10.test_list, meta):
+        path = folder / FOLDER / name
+        if not path.is_file():
+            return f"CIFAR-10 is not complete: {path} is missing; run `python -m harness data cifar10 --data {folder}`"
+        try:
+            sound = check_integrity(str(path), md5)
+        except OSError as unreadable:
+            return f"CIFAR-10 cannot be read: {path}: {unreadable.strerror}"
+        if not sound:
+            return f"CIFAR-10 is damaged: the MD5 of {path} is not {md5}; {again}"
+    return f"CIFAR-10 in {folder} cannot be read: {error}"

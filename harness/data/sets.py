@@ -1,0 +1,67 @@
+"""Loads data sets by name, and checks what is loaded against what is declared."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from harness.data.catalogue import DataSet, data_set
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.data.raw import RawData
+
+
+def load_data(name: str, folder: Path) -> RawData:
+    """The data set of that name; loaded once a process. Callers must not change its tensors.
+
+    Args:
+        name: of the catalogue.
+        folder: where data sets lie.
+
+    Raises:
+        UserError: the name is unknown, or the data set is absent, damaged or not as declared.
+    """
+    return _load(data_set(name), folder.resolve())
+
+
+def fetch_data(name: str, folder: Path) -> RawData:
+    """Downloads the data set unless it is there, loads and checks it; raises UserError as `load_data` does."""
+    fetch = getattr(_module(data_set(name)), "fetch", None)
+    if fetch is not None:
+        fetch(folder)
+    return load_data(name, folder)
+
+
+def present(name: str, folder: Path) -> bool:
+    """Whether the data set's files are there, without reading them or importing torch."""
+    found: bool = _module(data_set(name)).present(folder)
+    return found
+
+
+def _module(entry: DataSet) -> ModuleType:
+    return importlib.import_module(entry.loader.partition(":")[0])
+
+
+@cache
+def _load(entry: DataSet, folder: Path) -> RawData:
+    data: RawData = getattr(_module(entry), entry.loader.partition(":")[2])(folder)
+    _check(entry, "training", data.train_images, data.train_labels, entry.train_images)
+    _check(entry, "test", data.test_images, data.test_labels, entry.test_images)
+    return data
+
+
+def _check(entry: DataSet, part: str, images: Tensor, labels: Tensor, count: int) -> None:
+    declared = (count, entry.size, entry.size, entry.channels)
+    if tuple(images.shape) != declared or str(images.dtype) != "torch.uint8":
+        raise UserError(
+            f"data set {entry.name!r}: its {part} images are {images.dtype} {tuple(images.shape)}, "
+            f"declared is torch.uint8 {declared}"
+        )
+    if tuple(labels.shape) != (count,) or int(labels.min()) < 0 or int(labels.max()) >= entry.classes:
+        raise UserError(f"data set {entry.name!r}: its {part} labels are not {count:,} numbers below {entry.classes}")

@@ -1,0 +1,136 @@
+"""The board: which job comes next, given the ledger; the same for both executors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from harness.execute.job import Job, Report
+from harness.plan.stages import Chain, Stage, chain_of
+from harness.store.ledger import Ledger
+from harness.store.leases import live
+from harness.store.states import LedgerResults, cell_state
+from harness.suite.cell import Cell
+
+LOST_WORKERS = 3
+"""How often a job may lose its worker before its cell counts as failed."""
+
+
+class Board:
+    """Hands out jobs whose parents are done, longest remaining work first; no stage to two workers at once."""
+
+    def __init__(self, cells: list[Cell], ledger: Ledger, results: Path) -> None:
+        self.cells = cells
+        self.halted = ""
+        self.stopping = False
+        self._ledger = ledger
+        self._results = results
+        self._known = LedgerResults(ledger)
+        self._chains: dict[str, Chain] = {}
+        self._claims: dict[str, Job] = {}
+        self._lost: Counter[str] = Counter()
+        self._open: dict[str, Cell] = {cell.label: cell for cell in cells}
+        ledger.refresh()
+        self._priority = self._longest_first()
+
+    def next(self) -> Job | None:
+        """A job to run now, claimed for the caller; None while there is none."""
+        if self.stopping or self.halted:
+            return None
+        self._ledger.refresh()
+        claimed = {stage.key for job in self._claims.values() for stage in job.stages}
+        elsewhere = set(live(self._results)) - claimed
+        for label in self._priority:
+            cell = self._open.get(label)
+            if cell is None or label in self._claims:
+                continue
+            chain = self._chain(cell)
+            if cell_state(chain, self._ledger).state in {"done", "failed"}:
+                del self._open[label]
+                continue
+            stages = self._ready(chain, claimed | elsewhere)
+            if stages:
+                job = Job(label, stages)
+                self._claims[label] = job
+                return job
+        return None
+
+    def finished(self, report: Report) -> None:
+        """Takes a job back."""
+        self._claims.pop(report.cell, None)
+        if report.status == "halted":
+            self.halted = report.message
+        elif report.status == "stopped":
+            self.stopping = True
+        elif report.status in {"done", "failed"}:
+            self._ledger.refresh()
+
+    def lost(self, cell: str) -> None:
+        """Takes back a job whose worker died; it is handed out again unless that has happened too often."""
+        job = self._claims.pop(cell, None)
+        self._lost[cell] += 1
+        if job is None or self._lost[cell] < LOST_WORKERS:
+            return
+        self._ledger.refresh()
+        stage = next((each for each in job.stages if self._ledger.state(each.key) != "done"), None)
+        if stage is not None:
+            message = f"the worker died {self._lost[cell]} times"
+            facts = {"cell": cell, "reason": "worker lost", "message": message}
+            self._ledger.append("failed", stage.key, stage.kind, facts)
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that were handed out and not taken back."""
+        return len(self._claims)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to hand out and nothing is out."""
+        if self._claims:
+            return False
+        if self.stopping or self.halted:
+            return True
+        return not self._open or (not self._could_go_on())
+
+    def _could_go_on(self) -> bool:
+        """Whether a cell may become ready: one is ready now, or another driver runs what it waits for."""
+        self._ledger.refresh()
+        elsewhere = set(live(self._results))
+        for label in list(self._open):
+            chain = self._chain(self._open[label])
+            if cell_state(chain, self._ledger).state in {"done", "failed"}:
+                del self._open[label]
+            elif self._ready(chain, set()) or elsewhere:
+                return True
+        return False
+
+    def _chain(self, cell: Cell) -> Chain:
+        chain = self._chains.get(cell.label)
+        if chain is None or chain.measure is None:
+            chain = chain_of(cell, self._known)
+            self._chains[cell.label] = chain
+        return chain
+
+    def _ready(self, chain: Chain, taken: set[str]) -> tuple[Stage, ...]:
+        """The chain's open stages up to the first that somebody else runs; none if that is the first."""
+        stages: list[Stage] = []
+        for stage in chain.stages:
+            if self._ledger.state(stage.key) == "done":
+                continue
+            if stage.key in taken:
+                break
+            stages.append(stage)
+        if chain.measure is None and all(stage.kind == "dense" for stage in stages):
+            # the partner needs this dense stage too and will run it
+            return ()
+        return tuple(stages)
+
+    def _longest_first(self) -> list[str]:
+        """Cells by the training that hangs on them: their own, and the longest of those that wait for them."""
+        own = {cell.label: sum(stage.training_macs for stage in self._chain(cell).stages) for cell in self.cells}
+        after: Counter[str] = Counter()
+        for cell in self.cells:
+            partner = cell.match or cell.widths_of
+            if partner is not None:
+                after[partner.label] = max(after[partner.label], own[cell.label])
+        return sorted(own, key=lambda label: -(own[label] + after[label]))

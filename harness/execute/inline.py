@@ -1,0 +1,24 @@
+"""Runs the cells in this process, one after the other, without Ray."""
+
+from __future__ import annotations
+
+import time
+
+from harness.execute.board import Board
+from harness.execute.job import run_job
+from harness.execute.place import Place
+from harness.store.ledger import Ledger
+
+
+def run_inline(board: Board, place: Place, ledger: Ledger) -> None:
+    """Works until the board is empty, or the watch says stop."""
+    while True:
+        if place.watch.should_stop():
+            board.stopping = True
+        job = board.next()
+        if job is not None:
+            board.finished(run_job(job, place, ledger))
+        elif board.complete:
+            return
+        else:
+            time.sleep(0.2)

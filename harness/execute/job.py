@@ -1,0 +1,173 @@
+"""A job: the stages of one cell that one worker runs without a break, and the life they lead there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from harness.errors import StageFailure, UserError
+from harness.execute.place import Place
+from harness.execute.stages import run_stage
+from harness.measure.environment import provenance
+from harness.plan.stages import Stage
+from harness.plan.timing import Timing, machine, record
+from harness.store.artifacts import Damaged, has_artifact, remove_artifact, write_artifact
+from harness.store.ledger import Ledger
+from harness.store.leases import Lease, acquire
+from harness.train.watch import Stopped, Watch
+
+Status = Literal["done", "failed", "stopped", "busy", "damaged", "halted"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Stages of one cell, parents before children; every parent that is not among them is done."""
+
+    cell: str
+    stages: tuple[Stage, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only, to travel to a worker."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Job:
+        """The job that `to_dict` was made from."""
+        stages = tuple(Stage(**{**stage, "parents": tuple(stage["parents"])}) for stage in values["stages"])
+        return cls(values["cell"], stages)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a job ended.
+
+    Attributes:
+        status: "busy": another driver holds a stage; "damaged": a parent must be made again; "halted": nothing more
+            can be run here, for the reason in `message`.
+    """
+
+    cell: str
+    status: Status
+    message: str = ""
+    seconds: float = 0.0
+
+
+def run_job(job: Job, place: Place, ledger: Ledger) -> Report:
+    """Runs the stages in order; never raises for what a stage or the machine does wrong."""
+    started = time.monotonic()
+
+    def report(status: Status, message: str = "") -> Report:
+        return Report(job.cell, status, message, time.monotonic() - started)
+
+    place.set_threads()
+    for stage in job.stages:
+        try:
+            ledger.refresh()
+            if ledger.state(stage.key) == "done" and has_artifact(place.results, stage.key):
+                continue
+            lease = acquire(place.results, stage.key)
+            if lease is None:
+                return report("busy", f"{stage.kind} of {job.cell} is run by another driver")
+            with lease:
+                failed = _run(job, stage, place, ledger, lease)
+            if failed is not None:
+                return report("failed", failed)
+        except Stopped:
+            return report("stopped")
+        except Damaged as error:
+            _make_again(stage, place, ledger)
+            return report("damaged", str(error))
+        except UserError as error:
+            return report("halted", str(error))
+    return report("done")
+
+
+def _run(job: Job, stage: Stage, place: Place, ledger: Ledger, lease: Lease) -> str | None:
+    """Runs one stage under its lease; the reason if it failed."""
+    ledger.refresh()
+    if ledger.state(stage.key) == "done" and has_artifact(place.results, stage.key):
+        return None
+    ledger.append("started", stage.key, stage.kind, {"cell": job.cell, "pid": os.getpid()})
+    began = time.perf_counter()
+    watched = replace(place, watch=_noting(place.watch, job.cell, lease))
+    try:
+        outcome = run_stage(watched, stage.kind, stage.key, stage.config, stage.parents)
+    except (Stopped, UserError):
+        raise
+    except Exception as error:
+        reason, message = _why(error)
+        facts = {"cell": job.cell, "reason": reason, "message": message, "traceback": traceback.format_exc()}
+        facts["provenance"] = provenance(place.device, place.threads)
+        ledger.append("failed", stage.key, stage.kind, facts)
+        shutil.rmtree(place.checkpoints(stage.key), ignore_errors=True)
+        return f"{reason}: {message}"
+    seconds = time.perf_counter() - began
+    write_artifact(place.results, stage.key, outcome.files)
+    facts = outcome.facts | {"cell": job.cell, "seconds": seconds}
+    facts["provenance"] = provenance(place.device, place.threads)
+    ledger.append("done", stage.key, stage.kind, facts)
+    shutil.rmtree(place.checkpoints(stage.key), ignore_errors=True)
+    _file_timing(stage, place, facts)
+    return None
+
+
+def _noting(watch: Watch, cell: str, lease: Lease) -> Watch:
+    def note(facts: dict[str, Any]) -> None:
+        lease.note({"cell": cell, **facts})
+        watch.note({"cell": cell, **facts})
+
+    return replace(watch, note=note)
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """The reason that the table shows, and what happened in one line."""
+    if isinstance(error, StageFailure):
+        return error.reason, error.message
+    text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    memory = isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower()
+    return ("out of memory" if memory else "crashed"), text
+
+
+def _make_again(stage: Stage, place: Place, ledger: Ledger) -> None:
+    """Tells the ledger which parents of a stage are no longer whole, so that they are run again."""
+    from harness.store.artifacts import verify
+
+    for parent in stage.parents:
+        whole: Callable[..., Any] = verify
+        try:
+            whole(place.results, parent)
+        except Damaged as error:
+            ledger.append("lost", parent, "", {"reason": str(error)})
+            remove_artifact(place.results, parent)
+
+
+def _file_timing(stage: Stage, place: Place, facts: dict[str, Any]) -> None:
+    config = stage.config
+    work, macs = 0.0, int(facts.get("macs", 0))
+    if stage.epochs and "batch" in config:
+        train, held_out = place.loaders(config)
+        work = stage.epochs * (len(train) + (len(held_out) / 3 if held_out is not None else 0.0))
+    if stage.kind == "compress":
+        macs = 0
+    if facts.get("epochs", 0) != stage.epochs:
+        work = 0.0
+    record(
+        Timing(
+            machine=machine(),
+            backbone=config["backbone"],
+            data=config["data"],
+            kind=stage.kind,
+            method=str(config.get("method", "")),
+            device=place.device,
+            threads=place.threads,
+            batch=int(config.get("batch", 0)),
+            work=work,
+            macs=macs,
+            seconds=float(facts["seconds"]),
+        )
+    )

@@ -1,0 +1,101 @@
+"""Networks on their way between stages: built by name, cut to what was kept, saved as tensors and indices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.backbones.catalogue import build
+from harness.channels.graph import ChannelGraph, KeptChannels
+from harness.channels.surgery import cut
+from harness.data.catalogue import data_set
+from harness.data.seeds import derive
+from harness.store.artifacts import Damaged, read_artifact
+from harness.train.checkpoint import tensors_from_bytes, tensors_to_bytes
+
+WEIGHTS = "network.safetensors"
+SCORES = "scores.safetensors"
+
+
+def example_of(data: str) -> Tensor:
+    """One black image, to trace and count with: [1, C, H, W]."""
+    declared = data_set(data)
+    return torch.zeros(1, declared.channels, declared.size, declared.size)
+
+
+def fresh_network(config: Mapping[str, Any]) -> nn.Module:
+    """The whole network with the cell's initial weights, on the CPU."""
+    return build(config["backbone"], data_set(config["data"]), derive(config["seed"], "init"))
+
+
+def cut_fresh(config: Mapping[str, Any], kept: KeptChannels) -> nn.Module:
+    """A network of the kept widths, initialised as a network of these widths is."""
+    whole = fresh_network(config)
+    narrow = cut(whole, ChannelGraph.trace(whole, example_of(config["data"])), kept)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(config["seed"], "init"))
+        narrow.reset_parameters()  # type: ignore[operator]
+    return narrow
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a deciding stage leaves for fine-tuning.
+
+    Attributes:
+        kept: {group: indices that stay}.
+        base: key of the dense stage whose weights go on, or None for new weights.
+        changed: weights of the whole network that differ from the base's.
+    """
+
+    kept: KeptChannels
+    base: str | None
+    changed: dict[str, Tensor]
+
+    def to_bytes(self) -> bytes:
+        """The artifact's form."""
+        return tensors_to_bytes(self.changed, {"kept": self.kept, "base": self.base})
+
+    @classmethod
+    def read(cls, results: Path, key: str) -> Decision:
+        """The decision of a finished stage."""
+        changed, facts = read_tensors(results, key, WEIGHTS)
+        kept = {group: tuple(channels) for group, channels in facts["kept"].items()}
+        return cls(kept, facts["base"], changed)
+
+    def network(self, results: Path, config: Mapping[str, Any]) -> nn.Module:
+        """The cut network with the weights that fine-tuning starts from, on the CPU."""
+        if self.base is None:
+            return cut_fresh(config, self.kept)
+        whole = fresh_network(config)
+        weights, _ = read_tensors(results, self.base, WEIGHTS)
+        whole.load_state_dict(weights | self.changed)
+        return cut(whole, ChannelGraph.trace(whole, example_of(config["data"])), self.kept)
+
+
+def changed_weights(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of `after` that are not bit-equal to those of `before`."""
+    return {name: tensor for name, tensor in after.items() if not torch.equal(tensor.cpu(), before[name].cpu())}
+
+
+def trained_network(results: Path, key: str, config: Mapping[str, Any]) -> tuple[nn.Module, KeptChannels]:
+    """The network that a fine-tuning stage left, in its cut form, with what was kept."""
+    weights, facts = read_tensors(results, key, WEIGHTS)
+    kept = {group: tuple(channels) for group, channels in facts["kept"].items()}
+    whole = fresh_network(config)
+    narrow = cut(whole, ChannelGraph.trace(whole, example_of(config["data"])), kept)
+    narrow.load_state_dict(weights)
+    return narrow, kept
+
+
+def read_tensors(results: Path, key: str, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts of an artifact's file; raises Damaged if they are not as they were written."""
+    try:
+        return tensors_from_bytes(read_artifact(results, key, name))
+    except ValueError as error:
+        raise Damaged(f"{name} of stage {key[:12]} cannot be read: {error}") from error

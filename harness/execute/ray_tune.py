@@ -1,0 +1,182 @@
+"""Runs the cells through Ray Tune: a searcher feeds one Tuner from the board, warm workers take job after job."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from harness.errors import UserError
+from harness.execute.board import Board
+from harness.execute.job import Job, Report, run_job
+from harness.execute.place import Place
+from harness.execute.stop import StopSign
+from harness.store.ledger import Ledger
+from harness.suite.schema import Resources
+from harness.train.watch import Watch
+
+
+class Worker(tune.Trainable):  # type: ignore[misc]
+    """Runs the job of its trial in one step. It is reused: nothing of a job outlives it but the data in memory."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Takes the job."""
+        self._config = config
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the next job; the process, its imports and its data stay."""
+        self._config = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """The whole job; never raises, because that would cost the warm process."""
+        given = self._config["place"]
+        job = Job.from_dict(self._config["job"])
+        stop = StopSign(Path(given["stop_file"]), given["deadline"])
+        place = Place(
+            results=Path(given["results"]),
+            data=Path(given["data"]),
+            device=given["device"],
+            threads=given["threads"],
+            watch=Watch(should_stop=stop, checkpoint_seconds=given["checkpoint_seconds"]),
+        )
+        try:
+            ledger = _ledger(given["results"])
+            report = Report(job.cell, "stopped") if stop() else run_job(job, place, ledger)
+        except UserError as error:
+            report = Report(job.cell, "halted", str(error))
+        return {"report": asdict(report), "done": True}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: a job's own checkpoints lie in the results folder."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing."""
+
+
+_LEDGERS: dict[str, Ledger] = {}
+
+
+def _ledger(results: str) -> Ledger:
+    """This process's ledger of a results folder, opened once."""
+    if results not in _LEDGERS:
+        _LEDGERS[results] = Ledger(Path(results))
+    return _LEDGERS[results]
+
+
+class Feeder(Searcher):  # type: ignore[misc]
+    """Suggests the board's next job; Tune asks whenever a slot is free."""
+
+    def __init__(self, board: Board, place: dict[str, Any]) -> None:
+        super().__init__(metric=None, mode=None)
+        self._board = board
+        self._place = place
+        self._jobs: dict[str, str] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """A job's configuration, None while there is none, FINISHED once there never will be."""
+        job = self._board.next()
+        if job is not None:
+            self._jobs[trial_id] = job.cell
+            return {"job": job.to_dict(), "place": self._place}
+        return str(Searcher.FINISHED) if self._board.complete else None
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Takes the job back; without a report its worker was lost."""
+        cell = self._jobs.pop(trial_id, None)
+        if cell is None:
+            return
+        if error or not result or "report" not in result:
+            self._board.lost(cell)
+        else:
+            self._board.finished(Report(**result["report"]))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the truth."""
+
+
+def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, address: str | None) -> None:
+    """Works until the board is empty, or the stop sign is raised.
+
+    Args:
+        place: as seen from a worker; its watch is replaced by the stop sign.
+        address: of a Ray cluster; None starts Ray on this machine.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="harness-tune-"))
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        _start_ray(address)
+        _check_resources(resources)
+        given = {
+            "results": str(place.results.resolve()),
+            "data": str(place.data.resolve()),
+            "device": place.device,
+            "threads": place.threads,
+            "stop_file": str(stop.file.resolve()),
+            "deadline": stop.deadline,
+            "checkpoint_seconds": place.watch.checkpoint_seconds,
+        }
+        tuner = tune.Tuner(
+            tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
+            tune_config=tune.TuneConfig(
+                search_alg=Feeder(board, given),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+                trial_name_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="cells",
+                storage_path=str(scratch),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        tuner.fit()
+    finally:
+        ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _start_ray(address: str | None) -> None:
+    if ray.is_initialized():
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address is not None:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(f"Ray cannot be reached: {str(error).splitlines()[0]}") from error
+
+
+def _check_resources(resources: Resources) -> None:
+    """A cell that asks for more than the cluster has would wait for ever."""
+    there = ray.cluster_resources()
+    for name, label, wanted in (("CPU", "cores", resources.cpu), ("GPU", "GPUs", resources.gpu)):
+        if wanted > there.get(name, 0):
+            raise UserError(
+                f"a cell asks for {wanted:g} {label} (resources.{name.lower()}), Ray has {there.get(name, 0):g}"
+            )

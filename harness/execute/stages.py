@@ -1,0 +1,203 @@
+"""The work of each kind of stage: reads its parents' artifacts, returns its own and what the ledger keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness.channels.allocate import trim
+from harness.channels.cost import CostModel
+from harness.channels.graph import ChannelGraph, KeptChannels
+from harness.channels.paper import paper_cost
+from harness.data.seeds import derive
+from harness.errors import StageFailure
+from harness.execute.network import (
+    SCORES,
+    WEIGHTS,
+    Decision,
+    changed_weights,
+    example_of,
+    fresh_network,
+    read_tensors,
+    trained_network,
+)
+from harness.execute.place import Place
+from harness.execute.task import HarnessTask
+from harness.measure.accuracy import measure_accuracy
+from harness.measure.macs import count_macs, count_params
+from harness.registry import method
+from harness.train.checkpoint import tensors_to_bytes
+from harness.train.loop import Progress, Source, Step, train_epochs
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage made.
+
+    Attributes:
+        files: the artifact, {name: content}.
+        facts: what the ledger keeps; JSON values only.
+    """
+
+    files: dict[str, bytes]
+    facts: dict[str, Any]
+
+
+def run_stage(place: Place, kind: str, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    """Runs one stage whose parents are done."""
+    runners: dict[str, Callable[[Place, str, Mapping[str, Any], tuple[str, ...]], Outcome]] = {
+        "dense": _dense,
+        "compress": _compress,
+        "trim": _trim,
+        "finetune": _finetune,
+        "measure": _measure,
+    }
+    return runners[kind](place, key, config, parents)
+
+
+def _dense(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    network = fresh_network(config)
+    macs = count_macs(network, example_of(config["data"]))
+    progress, images = _train_weights(place, key, config, network, "dense", first_epoch=0)
+    facts = _billed(progress, 3 * macs * images * progress.epochs) | {"macs": macs, "train_images": images}
+    return Outcome({WEIGHTS: tensors_to_bytes(network.state_dict())}, facts)
+
+
+def _compress(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    author = method(config["method"])
+    network = fresh_network(config)
+    base = parents[0] if parents else None
+    if base is not None:
+        weights, _ = read_tensors(place.results, base, WEIGHTS)
+        network.load_state_dict(weights)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    task = HarnessTask(place, key, config, author.Params.model_validate(config["params"]), network)
+    decided = author().compress(task)
+    kept = {group: tuple(int(channel) for channel in channels) for group, channels in decided.kept.items()}
+    after = (decided.network or task.network).state_dict()
+    decision = Decision(kept, None if decided.fresh else base, {} if decided.fresh else changed_weights(before, after))
+    files = {WEIGHTS: decision.to_bytes()}
+    if decided.scores is not None:
+        files[SCORES] = tensors_to_bytes(decided.scores)
+    facts = _billed(task.billed, task.training_macs) | _size(task.graph, task.model, kept, task.target, config)
+    return Outcome(files, facts | {"notes": list(decided.notes)})
+
+
+def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    whole = fresh_network(config)
+    example = example_of(config["data"])
+    graph = ChannelGraph.trace(whole, example)
+    model = CostModel(whole, graph, example)
+    count = model.params if config["metric"] == "params" else model.macs
+    target = config["target"]
+    reached = []
+    for parent in parents:
+        decision = Decision.read(place.results, parent)
+        reached.append((count(_widths(graph, decision.kept)), parent, decision))
+    above = [entry for entry in reached if entry[0] >= target]
+    if not above:
+        largest = max(entry[0] for entry in reached)
+        raise StageFailure(
+            "out of reach", f"the largest network of its candidates has {largest:,} {config['metric']}, below {target:,}"
+        )
+    natural, parent, decision = min(above, key=lambda entry: entry[:2])
+    scores, _ = read_tensors(place.results, parent, SCORES)
+    kept = trim(scores, decision.kept, count, target)
+    facts = _billed(Progress(), 0) | _size(graph, model, kept, target, config)
+    note = f"trimmed from {natural:,} {config['metric']}"
+    files = {WEIGHTS: Decision(kept, decision.base, decision.changed).to_bytes()}
+    return Outcome(files, facts | {"notes": [note], "chosen": parent})
+
+
+def _finetune(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    decision = Decision.read(place.results, parents[0])
+    network = decision.network(place.results, config)
+    macs = count_macs(network, example_of(config["data"]))
+    progress, images = _train_weights(place, key, config, network, "finetune", config["first_epoch"])
+    facts = _billed(progress, 3 * macs * images * progress.epochs) | {"macs": macs, "train_images": images}
+    return Outcome({WEIGHTS: tensors_to_bytes(network.state_dict(), {"kept": decision.kept})}, facts)
+
+
+def _measure(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    network, kept = trained_network(place.results, parents[0], config)
+    example = example_of(config["data"])
+    whole = fresh_network(config)
+    graph = ChannelGraph.trace(whole, example)
+    model = CostModel(whole, graph, example)
+    widths = _widths(graph, kept)
+    macs, params = count_macs(network, example), count_params(network)
+    if (macs, params) != (model.macs(widths), model.params(widths)):
+        raise RuntimeError(
+            f"the cut network has {macs:,} MACs and {params:,} parameters, "
+            f"the cost model says {model.macs(widths):,} and {model.params(widths):,}"
+        )
+    paper, paper_dense = paper_cost(whole, graph, kept), paper_cost(whole, graph, {})
+    tested = measure_accuracy(network.to(place.device), place.test_loader(config["data"]))
+    facts = {
+        "top1": tested.top1,
+        "top5": tested.top5,
+        "macs": macs,
+        "params": params,
+        "paper_flops": paper.flops,
+        "paper_params": paper.params,
+        "dense_macs": model.dense_macs,
+        "dense_params": model.dense_params,
+        "dense_paper_flops": paper_dense.flops,
+        "dense_paper_params": paper_dense.params,
+        "widths": {name: [widths[name], group.size] for name, group in graph.groups.items()},
+    }
+    return Outcome({"hits.safetensors": tensors_to_bytes({"hits": tested.hits})}, facts)
+
+
+def _train_weights(
+    place: Place, key: str, config: Mapping[str, Any], network: nn.Module, stage: str, first_epoch: int
+) -> tuple[Progress, int]:
+    """Trains all weights on the configured learning rates; (what was done, number of training images)."""
+    network.to(place.device)
+    if config["channels_last"]:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    train, held_out = place.loaders(dict(config))
+    step = Step(
+        list(network.parameters()),
+        config["momentum"],
+        config["weight_decay"],
+        rebuild_momentum=config["rebuild_momentum"],
+        bfloat16=config["precision"] == "bfloat16",
+    )
+    source = Source(train, held_out, derive(config["seed"], "order"), config["batch"], config["augment"])
+    progress = train_epochs(
+        network,
+        step,
+        source,
+        config["learning_rates"],
+        first_epoch=first_epoch,
+        stage=stage,
+        checkpoint=place.checkpoint(key),
+        watch=place.watch,
+    )
+    return progress, len(train)
+
+
+def _billed(progress: Progress, training_macs: int) -> dict[str, Any]:
+    return {"epochs": progress.epochs, "training_macs": training_macs, "curve": progress.curve}
+
+
+def _widths(graph: ChannelGraph, kept: KeptChannels) -> dict[str, int]:
+    return {name: len(kept[name]) if name in kept else group.size for name, group in graph.groups.items()}
+
+
+def _size(
+    graph: ChannelGraph, model: CostModel, kept: KeptChannels, target: int | None, config: Mapping[str, Any]
+) -> dict[str, Any]:
+    widths = _widths(graph, kept)
+    return {
+        "macs": model.macs(widths),
+        "params": model.params(widths),
+        "target": target,
+        "metric": config["metric"],
+        "widths": {name: [widths[name], group.size] for name, group in graph.groups.items()},
+    }

@@ -1,0 +1,39 @@
+"""How a run is asked to stop: a deadline, or a file that its workers look for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class StopSign:
+    """Says stop once the deadline has passed or the file is there; looks at most twice a second.
+
+    Attributes:
+        file: appears when the driver was interrupted.
+        deadline: in seconds since the epoch, or None.
+    """
+
+    file: Path
+    deadline: float | None = None
+    _looked: float = field(default=0.0, repr=False)
+    _stop: bool = field(default=False, repr=False)
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._stop and now - self._looked >= 0.5:
+            self._looked = now
+            late = self.deadline is not None and time.time() >= self.deadline
+            self._stop = late or self.file.exists()
+        return self._stop
+
+    def raise_sign(self) -> None:
+        """Asks every worker of this run to stop."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.touch()
+
+    def clear(self) -> None:
+        """Removes the file."""
+        self.file.unlink(missing_ok=True)

@@ -1,0 +1,130 @@
+"""What a method is given: the harness's side of `harness.method.Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.channels.allocate import best_channels, global_kept, uniform_widths
+from harness.channels.cost import CostModel
+from harness.channels.graph import ChannelGraph, KeptChannels
+from harness.data.seeds import derive
+from harness.errors import StageFailure, UserError
+from harness.execute.network import example_of
+from harness.execute.place import Place
+from harness.method import Scores
+from harness.train.loop import Progress, Source, Step, save_finished, train_epochs
+
+
+class HarnessTask:
+    """One network to make smaller, with what a method needs for it; bills what is trained.
+
+    Attributes:
+        billed: epochs, training MACs, seconds and curve of all calls of `train` so far.
+    """
+
+    def __init__(self, place: Place, key: str, config: Mapping[str, Any], params: Any, network: nn.Module) -> None:
+        example = example_of(config["data"])
+        self.params = params
+        self.graph = ChannelGraph.trace(network, example)
+        self.groups = self.graph.cuttable(config["cuts"])
+        self.model = CostModel(network, self.graph, example)
+        self.device = torch.device(place.device)
+        self.network = network.to(self.device)
+        if config["channels_last"]:
+            self.network.to(memory_format=torch.channels_last)
+        self.target: int | None = config["target"]
+        self.generator = torch.Generator().manual_seed(derive(config["seed"], "method", config["method"]))
+        self.epochs: int = config["search_epochs"]
+        self.billed = Progress()
+        self.training_macs = 0
+        self._place, self._key, self._config = place, key, config
+        self._train, self._held_out = place.loaders(dict(config))
+        self.steps_per_epoch = self._train.steps(config["batch"])
+        self._calls = 0
+
+    def cost(self, widths: Mapping[str, int]) -> int:
+        """The executed network's cost at these widths, in the budget's metric."""
+        return self.model.params(widths) if self._config["metric"] == "params" else self.model.macs(widths)
+
+    def allocate(self, scores: Scores) -> KeptChannels:
+        """The best channels of each group, as many as the budget and the allocation mode leave it."""
+        groups = [group for group in self.groups if group.name in scores]
+        missing = [group.name for group in self.groups if group.name not in scores]
+        if missing:
+            raise StageFailure("crashed", f"the method gave no score for group {missing[0]!r}")
+        for group in groups:
+            if tuple(scores[group.name].shape) != (group.size,):
+                shape = tuple(scores[group.name].shape)
+                raise StageFailure(
+                    "crashed", f"scores of group {group.name!r} have shape {shape}, expected ({group.size},)"
+                )
+        mode = self._config["allocate"]
+        if mode == "from":
+            return best_channels(scores, self._config["widths"])
+        if self.target is None:
+            raise UserError("this method needs a budget")
+        if mode == "global":
+            return global_kept(scores, groups, self.cost, self.target)
+        return best_channels(scores, uniform_widths(groups, self.cost, self.target))
+
+    def training_batches(self, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Augmented training batches of one pass, in an order of its own."""
+        config = self._config
+        seed = derive(config["seed"], "batches", config["method"])
+        return islice(self._train.epoch(seed, 0, config["batch"], config["augment"]), limit)
+
+    def train(
+        self,
+        network: nn.Module,
+        *,
+        epochs: int,
+        learning_rate: float,
+        parameters: Iterable[nn.Parameter],
+        momentum: float,
+        weight_decay: float,
+        penalty: Callable[[], Tensor] | None = None,
+        before_epoch: Callable[[int], None] | None = None,
+        frozen_batch_norm: bool = False,
+        rebuild_momentum: bool = True,
+    ) -> None:
+        """Trains, bills, and leaves a checkpoint so that an interrupted stage goes on from it."""
+        config = self._config
+        trained = list(parameters)
+        checkpoint = self._place.checkpoint(self._key, f"call-{self._calls}")
+        self._calls += 1
+        step = Step(
+            trained,
+            momentum,
+            weight_decay,
+            penalty,
+            frozen_batch_norm,
+            rebuild_momentum,
+            bfloat16=config["precision"] == "bfloat16",
+        )
+        source = Source(
+            self._train, self._held_out, derive(config["seed"], "order"), config["batch"], config["augment"]
+        )
+        progress = train_epochs(
+            network,
+            step,
+            source,
+            [learning_rate] * epochs,
+            first_epoch=config["first_epoch"] + self.billed.epochs,
+            stage="compress",
+            checkpoint=checkpoint,
+            watch=self._place.watch,
+            before_epoch=before_epoch,
+        )
+        save_finished(checkpoint, network, progress)
+        self.billed.epochs += progress.epochs
+        self.billed.seconds += progress.seconds
+        self.billed.curve += progress.curve
+        trains_convolutions = any(parameter.dim() == 4 for parameter in trained)
+        passes = 3 if trains_convolutions else 2
+        self.training_macs += passes * self.model.dense_macs * len(self._train) * progress.epochs
+

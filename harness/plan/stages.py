@@ -1,0 +1,233 @@
+"""A cell's work as stages, each named by the content of all that decides its outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Literal
+
+from harness.data.catalogue import data_set
+from harness.plan.costs import NetworkCost, network_cost
+from harness.plan.fingerprint import fingerprint
+from harness.registry import method
+from harness.suite.cell import Cell, DataChoice
+from harness.suite.recipe import Recipe
+from harness.suite.schedule import learning_rates
+
+Kind = Literal["dense", "compress", "trim", "finetune", "measure"]
+
+VERSIONS: dict[str, int] = {"dense": 1, "compress": 1, "trim": 1, "finetune": 1, "measure": 1}
+"""Raised by hand when the engine's own part of a stage changes what comes out."""
+
+Results = Mapping[str, Mapping[str, Any]]
+"""What finished stages told: {stage key: payload}."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A piece of work with a name of its own: two stages with one key are one stage.
+
+    Attributes:
+        key: sha256 over kind, version, configuration and parents' keys.
+        config: all that decides the outcome, JSON values only; enough to run the stage without the suite.
+        parents: keys of the stages whose artifacts it reads.
+        epochs: passes over the training images.
+        training_macs: multiply-adds of its training, estimated where the width is not known yet.
+    """
+
+    kind: Kind
+    key: str
+    config: dict[str, Any]
+    parents: tuple[str, ...]
+    epochs: int
+    training_macs: int
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The stages of one cell, in the order in which they run.
+
+    Attributes:
+        stages: as far as they can be named now; the last is "measure" once nothing is unknown.
+        waits_for: the deciding stage of the partner cell, while its outcome is needed and unknown.
+        partner: the cell of that stage.
+        deciding: the key of the stage that decides what is kept, once it can be named.
+    """
+
+    cell: Cell
+    stages: tuple[Stage, ...]
+    deciding: str | None
+    waits_for: str | None = None
+    partner: Cell | None = None
+
+    @property
+    def measure(self) -> Stage | None:
+        """The last stage, or None while the chain cannot be named to its end."""
+        return self.stages[-1] if self.stages and self.stages[-1].kind == "measure" else None
+
+
+def training_images(data: DataChoice, all_train: bool) -> int:
+    """How many images weights are trained on."""
+    declared = data_set(data.name)
+    available = declared.train_images - (0 if all_train else declared.held_out_images)
+    return min(data.train_images or available, available)
+
+
+def steps_per_epoch(images: int, batch: int) -> int:
+    """Batches in a pass; a last batch of one image joins the one before it."""
+    return max(1, math.ceil(images / batch) - (images % batch == 1))
+
+
+def chain_of(cell: Cell, results: Results) -> Chain:
+    """Names the stages of a cell, given what is known of finished ones."""
+    known = _Known(cell)
+    dense = known.dense()
+    stages: list[Stage] = [] if dense is None else [dense]
+    root = () if dense is None else (dense.key,)
+
+    target: int | None = None
+    widths: dict[str, int] | None = None
+    partner = cell.match or cell.widths_of
+    if partner is not None:
+        deciding = chain_of(partner, results).deciding
+        outcome = results.get(deciding) if deciding is not None else None
+        if outcome is None:
+            return Chain(cell, tuple(stages), None, waits_for=deciding or "", partner=partner)
+        if cell.match is not None:
+            target = int(outcome["macs"])
+        else:
+            widths = {group: int(kept) for group, (kept, _) in outcome["widths"].items()}
+    elif cell.budget is not None:
+        target = cell.budget.absolute(getattr(known.cost, cell.budget.metric))
+
+    if cell.candidates:
+        naturals = [next(s for s in chain_of(each, results).stages if s.kind == "compress") for each in cell.candidates]
+        stages += naturals
+        decide = known.trim(naturals, target)
+    else:
+        decide = known.compress(root, target, widths)
+    kept_macs = int(results[decide.key]["macs"]) if decide.key in results else known.guess_macs(target)
+    finetune = known.finetune(decide, kept_macs)
+    measure = _stage("measure", {**known.identity, "test": data_set(cell.data.name).checksum}, (finetune.key,), 0, 0)
+    return Chain(cell, (*stages, decide, finetune, measure), decide.key)
+
+
+def outline(cell: Cell) -> list[Stage]:
+    """The stages of a cell whose partner's outcome is not known yet, under names that serve for sums alone."""
+    known = _Known(cell)
+    decide = replace(known.compress((), None, None), key=f"{cell.label}/compress")
+    finetune = replace(known.finetune(decide, known.guess_macs(None)), key=f"{cell.label}/finetune")
+    return [decide, finetune, _stage("measure", {**known.identity, "of": cell.label}, (), 0, 0)]
+
+
+class _Known:
+    """What of a cell is the same for all its stages."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.method = method(cell.method)
+        self.params = _validated(cell.method, json.dumps(cell.params, sort_keys=True))
+        recipe = self.method.recipe(self.params, cell.recipe)
+        self.recipe = recipe
+        self.all_train = recipe.all_train and not self.method.needs_held_out
+        self.images = training_images(cell.data, self.all_train)
+        self.cost = network_cost(cell.backbone, cell.data.name)
+        self.identity = {"backbone": cell.backbone, "data": cell.data.name, "seed": cell.seed}
+        self.training = _training(recipe) | {
+            "train_images": cell.data.train_images,
+            "all_train": self.all_train,
+            "checksum": data_set(cell.data.name).checksum,
+        }
+        self.schedule = self.method.finetune_schedule(self.params, recipe.epochs)
+        self.search_epochs = self.method.search_epochs(self.params, recipe.epochs.search)
+
+    def dense(self) -> Stage | None:
+        """The training that all methods of this backbone, data set, recipe and seed start from."""
+        if self.method.starts_from == "scratch":
+            return None
+        epochs = self.recipe.epochs
+        goes_on = self.schedule.start == epochs.dense
+        rates = list(_rates(self.recipe, self.schedule.length if goes_on else epochs.schedule)[: epochs.dense])
+        config = {**self.identity, **self.training, "learning_rates": rates}
+        return _stage("dense", config, (), len(rates), 3 * self.cost.macs * self.images * len(rates))
+
+    def compress(self, parents: tuple[str, ...], target: int | None, widths: dict[str, int] | None) -> Stage:
+        """The method's own act."""
+        cell = self.cell
+        config = {
+            **self.identity,
+            **self.training,
+            "method": cell.method,
+            "source": fingerprint(cell.method),
+            "params": cell.params,
+            "search_epochs": self.recipe.epochs.search,
+            "first_epoch": self.recipe.epochs.dense,
+            "cuts": list(cell.cuts),
+            "target": target,
+            "metric": cell.budget.metric if cell.budget is not None else "macs",
+            "allocate": cell.allocate,
+            "widths": widths,
+        }
+        macs = 2 * self.cost.macs * self.images * self.search_epochs
+        return _stage("compress", config, parents, self.search_epochs, macs)
+
+    def trim(self, naturals: list[Stage], target: int | None) -> Stage:
+        """Takes the natural outcome nearest above the budget and removes its weakest channels."""
+        config = {
+            **self.identity,
+            "target": target,
+            "metric": self.cell.budget.metric if self.cell.budget is not None else "macs",
+            "cuts": list(self.cell.cuts),
+        }
+        return _stage("trim", config, tuple(stage.key for stage in naturals), 0, 0)
+
+    def finetune(self, decided: Stage, kept_macs: int) -> Stage:
+        """Trains what was kept."""
+        start, length = self.schedule.start, self.schedule.length
+        rates = list(_rates(self.recipe, length)[start:length])
+        fresh = self.method.starts_from == "scratch"
+        epochs = self.recipe.epochs
+        config = {
+            **self.identity,
+            **self.training,
+            "learning_rates": rates,
+            "first_epoch": 0 if fresh else epochs.dense + self.search_epochs,
+        }
+        return _stage("finetune", config, (decided.key,), len(rates), 3 * kept_macs * self.images * len(rates))
+
+    def guess_macs(self, target: int | None) -> int:
+        """What a cut network will cost while that is not known: the budget, else half of the whole."""
+        if target is not None and (self.cell.budget is None or self.cell.budget.metric == "macs"):
+            return target
+        if self.method.takes_budget == "refused":
+            return self.cost.macs
+        return self.cost.macs // 2
+
+
+def _stage(kind: Kind, config: dict[str, Any], parents: tuple[str, ...], epochs: int, macs: int) -> Stage:
+    content = {"kind": kind, "version": VERSIONS[kind], "config": config, "parents": parents}
+    key = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return Stage(kind, key, config, parents, epochs, macs)
+
+
+@cache
+def _validated(name: str, params: str) -> Any:
+    return method(name).Params.model_validate_json(params)
+
+
+@cache
+def _training(recipe: Recipe) -> dict[str, Any]:
+    wanted = {"batch", "momentum", "weight_decay", "rebuild_momentum", "augment", "channels_last", "precision"}
+    return recipe.model_dump(include=wanted)
+
+
+@cache
+def _rates(recipe: Recipe, length: int) -> tuple[float, ...]:
+    return tuple(learning_rates(recipe, length))
+
+
+__all__ = ["Chain", "Kind", "NetworkCost", "Results", "Stage", "chain_of", "steps_per_epoch", "training_images"]

@@ -1,0 +1,143 @@
+"""How long stages took on this machine, and from that how long stages will take."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness.paths import cache_folder
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One stage as measured.
+
+    Attributes:
+        work: images that passed through the network: training images · epochs, held-out images at a third.
+        macs: of the network that was trained, one image.
+        device: "cpu" or the accelerator's name.
+        seconds: of the whole stage, loading and saving included.
+    """
+
+    machine: str
+    backbone: str
+    data: str
+    kind: str
+    method: str
+    device: str
+    threads: int
+    batch: int
+    work: float
+    macs: int
+    seconds: float
+
+
+def machine() -> str:
+    """This machine, as timings are filed."""
+    return f"{platform.node()}/{platform.machine()}/{os.cpu_count()}"
+
+
+def timings_file() -> Path:
+    """Where this user's timings are kept, one JSON object a line."""
+    return cache_folder() / "timings.jsonl"
+
+
+def record(timing: Timing) -> None:
+    """Adds one timing; a cache that cannot be written is no error."""
+    line = json.dumps(asdict(timing)) + "\n"
+    try:
+        timings_file().parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(timings_file(), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, line.encode())
+        finally:
+            os.close(handle)
+    except OSError:
+        return
+
+
+def recorded() -> list[Timing]:
+    """All timings of this machine, oldest first; lines that cannot be read are passed over."""
+    found = []
+    try:
+        lines = timings_file().read_text().splitlines()
+    except OSError:
+        return []
+    for line in lines[-20_000:]:
+        try:
+            timing = Timing(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        if timing.machine == machine():
+            found.append(timing)
+    return found
+
+
+@dataclass(frozen=True)
+class Question:
+    """A stage whose seconds are wanted; fields as in `Timing`."""
+
+    backbone: str
+    data: str
+    kind: str
+    method: str
+    device: str
+    threads: int
+    batch: int
+    work: float
+    macs: int
+
+
+class Clock:
+    """Predicts seconds of stages from timings of stages like them.
+
+    A stage's seconds are modelled as `fixed + work · (a + b · macs)`: reading and saving, launching operations, and
+    multiplying. The last timings of a kind count most: only the newest 400 are used.
+    """
+
+    def __init__(self, timings: Sequence[Timing]) -> None:
+        self._groups: dict[tuple[object, ...], list[Timing]] = {}
+        for timing in timings:
+            self._groups.setdefault(self._family(timing), []).append(timing)
+        self._fits: dict[tuple[object, ...], tuple[float, float, float]] = {}
+
+    @staticmethod
+    def _family(stage: Timing | Question) -> tuple[object, ...]:
+        if stage.work == 0:
+            return (stage.backbone, stage.data, stage.kind, stage.method, stage.device)
+        train = stage.kind in {"dense", "finetune"}
+        kind = "weights" if train else stage.kind
+        own = "" if train else stage.method
+        return (stage.backbone, stage.data, kind, own, stage.device, stage.threads, stage.batch)
+
+    def seconds(self, question: Question) -> float | None:
+        """The prediction, or None if nothing like it was measured here."""
+        family = self._family(question)
+        known = self._groups.get(family)
+        if not known:
+            return None
+        if question.work == 0:
+            recent = sorted(timing.seconds for timing in known[-99:])
+            return recent[len(recent) // 2]
+        if family not in self._fits:
+            self._fits[family] = _fit(known[-400:])
+        fixed, per_image, per_mac = self._fits[family]
+        return fixed + question.work * (per_image + per_mac * question.macs)
+
+
+def _fit(timings: Sequence[Timing]) -> tuple[float, float, float]:
+    """Non-negative least squares of seconds on (1, work, work · macs), each timing weighted by its own seconds."""
+    import numpy as np
+    from scipy.optimize import nnls
+
+    rows = np.array([[1.0, timing.work, timing.work * timing.macs] for timing in timings])
+    seconds = np.array([max(timing.seconds, 1e-3) for timing in timings])
+    scale = rows.max(axis=0)
+    scale[scale == 0] = 1.0
+    solution, _ = nnls(rows / scale / seconds[:, None], np.ones(len(timings)))
+    fixed, per_image, per_mac = solution / scale
+    return float(fixed), float(per_image), float(per_mac)

@@ -1,0 +1,1 @@
+"""Tables and pictures made of rows; every printed figure can be traced to the runs behind it."""

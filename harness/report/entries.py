@@ -1,0 +1,279 @@
+"""Rows gathered over seeds: one entry a printed line."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.report import numbers
+from harness.report.facts import SuiteFacts
+from harness.stats.intervals import Interval, mean_interval
+from harness.store.rows import Row
+from harness.suite.cell import Cell
+
+Figure = Literal["macs", "params", "paper_flops", "paper_params", "training_macs", "device_seconds"]
+Cost = Literal["macs", "params", "paper_flops", "paper_params"]
+Kind = Literal["natural", "budget", "match", "widths"]
+
+STAGES = ("dense", "compress", "finetune")
+NEARLY_EQUAL = 0.01
+"""Relative difference of two costs below which they count as equal."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over seeds, in its own unit."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def varies(self) -> bool:
+        """Whether the seeds differ."""
+        return self.low != self.high
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One point of the grid without its seed: one printed line.
+
+    Attributes:
+        point: number of the grid point, by which partners are found.
+        title: what a table calls it.
+        rows: all of the point, whatever their state, by seed.
+        partner: the grid point whose MACs or widths it takes, or None.
+        position: in the suite's order.
+    """
+
+    point: int
+    title: str
+    rows: tuple[Row, ...]
+    partner: int | None
+    position: int
+
+    @property
+    def cell(self) -> Cell:
+        """Of the first seed."""
+        return self.rows[0].cell
+
+    @property
+    def done(self) -> tuple[Row, ...]:
+        """The measured rows."""
+        return tuple(row for row in self.rows if row.state == "done" and row.top1 is not None)
+
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """The rows that ended without a figure."""
+        return tuple(row for row in self.rows if row.state == "failed")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the measured rows."""
+        return tuple(row.cell.seed for row in self.done)
+
+    @property
+    def kind(self) -> Kind:
+        """What sets how much is cut."""
+        if self.cell.widths_of is not None:
+            return "widths"
+        if self.cell.match is not None:
+            return "match"
+        return "budget" if self.cell.budget is not None else "natural"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the network is uncut in every seed."""
+        return bool(self.done) and all(row.macs is not None and row.macs == row.dense_macs for row in self.done)
+
+    def by_seed(self, name: Literal["top1", "top5"]) -> dict[int, float]:
+        """{seed: share} of the measured rows."""
+        found = {row.cell.seed: getattr(row, name) for row in self.done}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def accuracy(self, name: Literal["top1", "top5"]) -> Interval | None:
+        """Mean share and its 95 % t-interval over seeds; None if no seed is measured."""
+        values = list(self.by_seed(name).values())
+        return mean_interval(values) if values else None
+
+    def spread(self, name: Figure) -> Spread | None:
+        """A cost over seeds; None if no seed has it."""
+        values = [value for row in self.done if (value := getattr(row, name)) is not None]
+        return Spread(sum(values) / len(values), min(values), max(values)) if values else None
+
+    def dense(self, name: Cost) -> float | None:
+        """The same cost of the whole network."""
+        values = [value for row in self.done if (value := getattr(row, f"dense_{name}")) is not None]
+        return sum(values) / len(values) if values else None
+
+    def ratio(self, name: Cost) -> float | None:
+        """How many times less it costs than the whole network."""
+        cost, dense = self.spread(name), self.dense(name)
+        return dense / cost.mean if cost is not None and dense and cost.mean else None
+
+    @property
+    def epochs(self) -> str:
+        """Epochs by stage, such as "100+20+120"; stages without any are left out."""
+        found = [tuple(row.epochs.get(stage, 0) for stage in STAGES) for row in self.done]
+        texts = dict.fromkeys("+".join(str(count) for count in counts if count) for counts in found)
+        return " or ".join(text for text in texts if text)
+
+    @property
+    def train_images(self) -> str:
+        """How many images its weights were trained on."""
+        counts = sorted({row.train_images for row in self.done if row.train_images is not None})
+        return " or ".join(f"{images:,}" for images in counts)
+
+    @property
+    def cuts(self) -> str:
+        """Which kinds of channel groups it may cut."""
+        return ", ".join(self.cell.cuts)
+
+
+def entries(rows: Sequence[Row], facts: SuiteFacts) -> list[Entry]:
+    """Rows gathered over seeds, in the suite's order."""
+    points = _GridPoints()
+    gathered: dict[int, list[Row]] = {}
+    for row in rows:
+        gathered.setdefault(points.number(row.cell), []).append(row)
+    titles = _Titles(facts, rows, points)
+    found = []
+    for position, (point, group) in enumerate(gathered.items()):
+        cell = group[0].cell
+        partner = cell.match or cell.widths_of
+        found.append(
+            Entry(
+                point=point,
+                title=titles.title(cell),
+                rows=tuple(sorted(group, key=lambda row: row.cell.seed)),
+                partner=points.number(partner) if partner is not None else None,
+                position=position,
+            )
+        )
+    return found
+
+
+def sorted_by_cost(found: Sequence[Entry]) -> list[Entry]:
+    """Whole networks first, then by falling MACs; a control that met its partner's MACs comes right after it.
+
+    Entries without a measured seed stand where their partner's MACs would put them, or last.
+    """
+    by_point = {entry.point: entry for entry in found}
+
+    def place(entry: Entry) -> tuple[bool, float, bool, int]:
+        partner = by_point.get(entry.partner) if entry.partner is not None else None
+        own, theirs = entry.spread("macs"), partner.spread("macs") if partner is not None else None
+        if theirs is not None and (own is None or abs(own.mean / theirs.mean - 1) <= NEARLY_EQUAL):
+            return (False, -theirs.mean, True, entry.position)
+        return (not entry.is_whole, -own.mean if own is not None else 0.0, False, entry.position)
+
+    return sorted(found, key=place)
+
+
+class _GridPoints:
+    """Numbers the points of the grid: two cells that differ in nothing but the seed have one number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+        self._by_cell: dict[int, tuple[Cell, int]] = {}
+
+    def number(self, cell: Cell) -> int:
+        # Partners are shared by many cells, so that looking an object up saves most of the work; holding the cell
+        # keeps its id from being given to another one.
+        known = self._by_cell.get(id(cell))
+        if known is not None:
+            return known[1]
+        key = (
+            cell.backbone,
+            cell.data,
+            cell.method,
+            json.dumps(cell.params, sort_keys=True),
+            cell.recipe,
+            cell.budget,
+            None if cell.match is None else self.number(cell.match),
+            cell.allocate,
+            None if cell.widths_of is None else self.number(cell.widths_of),
+            tuple(self.number(candidate) for candidate in cell.candidates),
+            cell.cuts,
+        )
+        number = self._numbers.setdefault(key, len(self._numbers))
+        self._by_cell[id(cell)] = (cell, number)
+        return number
+
+
+class _Titles:
+    """What a table calls each grid point."""
+
+    def __init__(self, facts: SuiteFacts, rows: Sequence[Row], points: _GridPoints) -> None:
+        self._facts = facts
+        self._points = points
+        self._method_titles: dict[str, str] = {}
+        self._strengths: dict[int, tuple[str, float, float]] = {}
+        self._by_method: dict[str, Counter[tuple[str, float]]] = {}
+        self._titles: dict[int, str] = {}
+        for row in rows:
+            if row.strength is not None:
+                self._strengths[points.number(row.cell)] = row.strength
+                name, _, factor = row.strength
+                self._by_method.setdefault(row.cell.method, Counter())[(name, factor)] += 1
+
+    def title(self, cell: Cell) -> str:
+        point = self._points.number(cell)
+        if point not in self._titles:
+            self._titles[point] = self._made(cell, point)
+        return self._titles[point]
+
+    def _made(self, cell: Cell, point: int) -> str:
+        if cell.method not in self._method_titles:
+            self._method_titles[cell.method] = self._facts.method_title(cell.method)
+        strength, factor = self._strength(cell, point)
+        stated = []
+        for name in cell.shown:
+            if name not in cell.params or (name == strength and cell.candidates):
+                continue
+            scaled = name == strength and is_scaled(factor)
+            stated.append(f"{symbol(name, scaled)} = {numbers.plain(cell.params[name])}")
+        if cell.allocate == "global":
+            stated.append("global allocation")
+        title = self._method_titles[cell.method] + (f" ({', '.join(stated)})" if stated else "")
+        if cell.widths_of is not None:
+            title += f", widths of {self.title(cell.widths_of)}"
+        if cell.match is not None:
+            title += f" @ {self.title(cell.match)} MACs"
+        elif cell.budget is not None:
+            title += f" @ {budget_text(cell.budget.value, cell.budget.metric)}"
+        return title
+
+    def _strength(self, cell: Cell, point: int) -> tuple[str | None, float]:
+        """Name and factor of the strength; of a cell that is not measured, as in the method's other cells."""
+        if point in self._strengths:
+            name, _, factor = self._strengths[point]
+            return name, factor
+        if cell.method in self._by_method:
+            (name, factor), _ = self._by_method[cell.method].most_common(1)[0]
+            return name, factor
+        return None, 1.0
+
+
+def is_scaled(factor: float) -> bool:
+    """Whether a strength was scaled to a recipe of another length, so that it is printed with a tilde."""
+    return abs(factor - 1) > 1e-3
+
+
+def symbol(name: str, scaled: bool = False) -> str:
+    """A parameter as a table prints it: λ for `lambda_…`, with a tilde if scaled."""
+    if name.split("_")[0] == "lambda":
+        return "λ̃" if scaled else "λ"
+    return f"{name} (scaled)" if scaled else name
+
+
+def budget_text(value: float, metric: str) -> str:
+    """A budget as a table prints it: "50 % MACs" or "12.50 M MACs"."""
+    what = "MACs" if metric == "macs" else metric
+    if value <= 1:
+        return f"{100 * value:g} % {what}"
+    unit = numbers.unit_for([value])
+    return f"{numbers.count(value, unit)} {unit.symbol} {what}".replace("  ", " ")

@@ -1,0 +1,196 @@
+"""Tells the axes of a method's grid: which lists under its name are alternatives, and which are one value."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+from harness.errors import Location, unknown
+from harness.method import Method
+from harness.suite.cell import Cut
+from harness.suite.problems import Problems
+from harness.suite.source import Node, plain
+from harness.suite.wording import must_be, shown, unknown_key
+
+HARNESS_KEYS = ("budget", "allocate", "cuts")
+"""The keys under a method's name that the harness reads; all others are the method's own."""
+METRICS = ("macs", "params", "match")
+_CUTS: tuple[Cut, ...] = ("inner", "branch", "stream", "fc")
+_BUDGET = "a mapping such as {macs: 0.5}, {params: 0.5} or {match: METHOD}"
+_ALLOCATE = "uniform, global or {from: METHOD}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One value of `budget`: a cost, or with metric "match" the method whose cost is to be met."""
+
+    metric: Literal["macs", "params", "match"]
+    value: float
+    partner: str
+    at: Location
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One value of `allocate`: a mode, and with mode "from" the method whose widths are taken."""
+
+    mode: Literal["uniform", "global", "from"]
+    partner: str
+    at: Location
+
+
+Choice = Node | Target | Spread | tuple[Cut, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A key under a method's name and the values that the grid tries, at least one."""
+
+    key: str
+    choices: Sequence[Choice]
+
+
+def axes_of(method: type[Method], block: dict[str, Node], problems: Problems) -> list[Axis]:
+    """The axes of a method's block in the file's order; a key with a single value is an axis of length one.
+
+    A list is an axis unless the parameter itself takes a list; then a list of lists is one. Keys that neither the
+    method nor the harness knows are noted and left out.
+    """
+    known = [*method.Params.model_fields, *HARNESS_KEYS]
+    axes = []
+    for key, node in block.items():
+        choices: Sequence[Choice]
+        if key not in known:
+            problems.add(node.name_at, f"{method.name}: {unknown_key(key, known)}")
+            continue
+        if key == "budget":
+            choices = list(_targets(node, problems)) or [Target("macs", 1.0, "", node.at)]
+        elif key == "allocate":
+            choices = list(_spreads(node, problems))
+        elif key == "cuts":
+            choices = list(_cuts(node, problems))
+        else:
+            field = method.Params.model_fields[key]
+            choices = _alternatives(key, node, _list_depth(field.annotation), problems)
+        if choices:
+            axes.append(Axis(key, choices))
+    return axes
+
+
+def _alternatives(key: str, node: Node, own_depth: int, problems: Problems) -> list[Node]:
+    """The values of an axis: those of a list that is nested deeper than the key's own value may be."""
+    if not isinstance(node.value, list) or _depth(node) <= own_depth:
+        return [node]
+    if not node.value:
+        problems.add(node.at, f"{key!r} is an empty list: an axis of the grid needs at least one value")
+    return node.value
+
+
+def _depth(node: Node) -> int:
+    return 1 + max(map(_depth, node.value), default=0) if isinstance(node.value, list) else 0
+
+
+def _list_depth(annotation: Any) -> int:
+    """How deep lists may be nested in a value of this type."""
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return max(map(_list_depth, get_args(annotation)))
+    if origin is Literal:
+        return 0
+    kind = origin or annotation
+    if isinstance(kind, type) and issubclass(kind, list | tuple | Set | Sequence) and not issubclass(kind, str | bytes):
+        return 1 + max(map(_list_depth, get_args(annotation)), default=0)
+    if origin is not None and hasattr(annotation, "__metadata__"):
+        return _list_depth(get_args(annotation)[0])
+    return 0
+
+
+def _targets(node: Node, problems: Problems) -> Iterator[Target]:
+    for entry in _alternatives("budget", node, 0, problems):
+        if not isinstance(entry.value, dict) or not entry.value:
+            problems.add(entry.at, must_be("'budget'", _BUDGET, plain(entry)))
+            continue
+        strange = [(key, inner) for key, inner in entry.value.items() if key not in METRICS]
+        for key, inner in strange:
+            problems.add(inner.name_at, f"budget: {unknown_key(key, METRICS)}")
+        if len(entry.value) > 1 and not strange:
+            second = list(entry.value.values())[1]
+            problems.add(second.name_at, f"'budget' states one of {', '.join(METRICS)}, not several; list alternatives")
+        elif not strange:
+            ((key, value),) = entry.value.items()
+            for choice in _alternatives(key, value, 0, problems):
+                if key == "match":
+                    yield from _matched(choice, problems)
+                else:
+                    yield from _counted("macs" if key == "macs" else "params", choice, problems)
+
+
+def _matched(node: Node, problems: Problems) -> Iterator[Target]:
+    if isinstance(node.value, str):
+        yield Target("match", 0.0, node.value, node.at)
+    else:
+        problems.add(node.at, must_be("'match'", "the name of a method of this suite", plain(node)))
+
+
+def _counted(metric: Literal["macs", "params"], node: Node, problems: Problems) -> Iterator[Target]:
+    value = node.value
+    name = repr(metric)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
+        hint = "; write 50% as 0.5" if isinstance(value, str) and value.endswith("%") else ""
+        problems.add(node.at, must_be(name, "a number", plain(node)) + hint)
+    elif value <= 0:
+        problems.add(node.at, must_be(name, "above 0", value))
+    elif value > 1 and value != int(value):
+        expected = f"a share of at most 1, or a whole number of {'MACs' if metric == 'macs' else 'parameters'}"
+        problems.add(node.at, must_be(name, expected, value))
+    else:
+        yield Target(metric, float(value), "", node.at)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def _spreads(node: Node, problems: Problems) -> Iterator[Spread]:
+    for entry in _alternatives("allocate", node, 0, problems):
+        if entry.value == "uniform":
+            yield Spread("uniform", "", entry.at)
+        elif entry.value == "global":
+            yield Spread("global", "", entry.at)
+        elif isinstance(entry.value, dict) and list(entry.value) == ["from"]:
+            for choice in _alternatives("from", entry.value["from"], 0, problems):
+                if isinstance(choice.value, str):
+                    yield Spread("from", choice.value, choice.at)
+                else:
+                    problems.add(choice.at, must_be("'from'", "the name of a method of this suite", plain(choice)))
+        elif isinstance(entry.value, dict) and entry.value:
+            key, inner = next((key, inner) for key, inner in entry.value.items() if key != "from")
+            problems.add(inner.name_at, f"allocate: {unknown_key(key, ['from'])}")
+        else:
+            problems.add(entry.at, must_be("'allocate'", _ALLOCATE, plain(entry)))
+
+
+def _cuts(node: Node, problems: Problems) -> Iterator[tuple[Cut, ...]]:
+    for entry in _alternatives("cuts", node, 1, problems):
+        if not isinstance(entry.value, list) or not entry.value:
+            problems.add(entry.at, must_be("'cuts'", f"a list of {', '.join(_CUTS)}", plain(entry)))
+            continue
+        before = len(problems)
+        stated = []
+        for kind in entry.value:
+            if not isinstance(kind.value, str):
+                problems.add(kind.at, must_be("an entry of 'cuts'", f"one of {', '.join(_CUTS)}", plain(kind)))
+            elif kind.value not in _CUTS:
+                problems.add(kind.at, unknown("kind of cut", kind.value, _CUTS))
+            elif kind.value in stated:
+                problems.add(kind.at, f"cut {shown(kind.value)} is stated twice")
+            else:
+                stated.append(kind.value)
+        if len(problems) == before:
+            yield tuple(cut for cut in _CUTS if cut in stated)

@@ -1,0 +1,214 @@
+"""Reads the entries under `methods:` and gives each one's grid as outlines: cells without a backbone and a seed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness import registry
+from harness.errors import Location, UserError
+from harness.method import Method
+from harness.suite.axes import HARNESS_KEYS, Axis, Spread, Target, axes_of
+from harness.suite.cell import Budget, Cell, DataChoice
+from harness.suite.partners import Draft, resolve_partners
+from harness.suite.problems import Problems
+from harness.suite.recipe import Recipe
+from harness.suite.source import Node, plain
+from harness.suite.wording import must_be, validated
+
+EACH = "each"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method as one entry of the file states it.
+
+    Attributes:
+        method: which.
+        at: where its name stands.
+        block: what stands under its name; shared by the methods of an `each`.
+    """
+
+    method: type[Method]
+    at: Location
+    block: dict[str, Node]
+
+
+def outlines(
+    nodes: Sequence[Node], data: DataChoice, recipe: Recipe, problems: Problems, most: int
+) -> tuple[Cell, ...]:
+    """The cells that the entries declare, without backbones ("") and seeds (0), in the file's order.
+
+    Args:
+        nodes: the entries under `methods:`.
+        data: of every cell.
+        recipe: of every cell.
+        problems: where what is wrong is noted.
+        most: how many points a grid may have.
+    """
+    named: dict[str, None] = {}
+    entries = [entry for node in nodes for entry in _entries(node, named, problems)]
+    drafts: list[Draft] = []
+    for entry in entries:
+        axes = axes_of(entry.method, entry.block, problems)
+        count = math.prod(len(axis.choices) for axis in axes)
+        if count > most:
+            problems.add(entry.at, f"the grid of {entry.method.name!r} has {count} points; a suite may have {most}")
+            continue
+        base = Cell("", data, entry.method.name, {}, 0, recipe)
+        drafts.extend(_drafts(entry, axes, base, problems))
+    return resolve_partners(drafts, list(named), problems, most)
+
+
+def _entries(node: Node, named: dict[str, None], problems: Problems) -> Iterator[Entry]:
+    """The methods of one entry; `named` collects the names that are stated, usable or not."""
+    block: dict[str, Node] = {}
+    if isinstance(node.value, str):
+        names = [(node.value, node.at)]
+    elif isinstance(node.value, dict) and EACH in node.value:
+        names = _each(node.value[EACH], problems)
+        block = {key: inner for key, inner in node.value.items() if key != EACH}
+    elif isinstance(node.value, dict) and len(node.value) == 1:
+        ((name, inner),) = node.value.items()
+        names = [(name, inner.name_at)]
+        if isinstance(inner.value, dict):
+            block = inner.value
+        elif inner.value is not None:
+            problems.add(inner.at, must_be(f"what stands under {name!r}", "a mapping of its parameters", plain(inner)))
+    else:
+        problems.add(*_malformed(node))
+        return
+    for name, where in names:
+        named[name] = None
+        try:
+            method = registry.method(name)
+        except UserError as error:
+            problems.add(where, str(error))
+            continue
+        yield Entry(method, where, block)
+
+
+def _each(node: Node, problems: Problems) -> list[tuple[str, Location]]:
+    if not isinstance(node.value, list) or not node.value:
+        problems.add(node.at, must_be("'each'", "a list of methods' names", plain(node)))
+        return []
+    names = []
+    for entry in node.value:
+        if isinstance(entry.value, str):
+            names.append((entry.value, entry.at))
+        else:
+            problems.add(entry.at, must_be("an entry of 'each'", "a method's name", plain(entry)))
+    return names
+
+
+def _malformed(node: Node) -> tuple[Location, str]:
+    if isinstance(node.value, dict) and len(node.value) > 1:
+        (first, inner), (second, misplaced) = list(node.value.items())[:2]
+        if inner.value is None:
+            return misplaced.name_at, f"{second!r} stands beside {first!r}; indent it further to put it under {first!r}"
+        return (
+            misplaced.name_at,
+            f"an entry names one method: put {second!r} under {first!r}, or use `each: [METHOD, …]`",
+        )
+    return node.at, must_be("an entry of 'methods'", "a method's name or `METHOD: {…}`", plain(node))
+
+
+def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) -> Iterator[Draft]:
+    """The points of one entry's grid; the last axis of the file varies fastest."""
+    method = entry.method
+    strength = method.strength
+    candidates = next((axis for axis in axes if axis.key == strength), None)
+    tested: dict[str, dict[str, Any] | None] = {}
+    for point in itertools.product(*(axis.choices for axis in axes)):
+        chosen = dict(zip((axis.key for axis in axes), point, strict=True))
+        nodes = {key: choice for key, choice in chosen.items() if isinstance(choice, Node) and key not in HARNESS_KEYS}
+        target, spread = chosen.get("budget"), chosen.get("allocate")
+        assert target is None or isinstance(target, Target)
+        assert spread is None or isinstance(spread, Spread)
+        if not _consistent(entry, target, spread, problems):
+            continue
+        params = _params(entry, nodes, tested, problems)
+        if params is None:
+            continue
+        cuts = chosen.get("cuts")
+        cell = replace(
+            base,
+            params=params,
+            shown=tuple(nodes),
+            budget=Budget(target.metric, target.value) if target and target.metric != "match" else None,
+            allocate=spread.mode if spread else "uniform",
+            cuts=cuts if isinstance(cuts, tuple) else base.cuts,
+        )
+        varying = [_place(choice) for axis, choice in zip(axes, point, strict=True) if len(axis.choices) > 1]
+        draft = Draft(
+            cell=cell,
+            at=entry.at,
+            varying=tuple(place for place in varying if place),
+            match=(target.partner, target.at) if target and target.partner else None,
+            widths_of=(spread.partner, spread.at) if spread and spread.partner else None,
+        )
+        if target is None or strength is None or method.takes_budget != "optional":
+            yield draft
+        elif candidates is None:
+            yield replace(draft, candidates=(_natural(cell, strength, params),))
+        elif nodes[strength] is candidates.choices[0]:
+            # The values of the strength are no axis here: the first point stands for all of them.
+            natural = []
+            for choice in candidates.choices:
+                assert isinstance(choice, Node)
+                values = _params(entry, {**nodes, strength: choice}, tested, problems)
+                if values is not None:
+                    natural.append(_natural(cell, strength, values))
+            stated = tuple(name for name in cell.shown if name != strength)
+            yield replace(draft, cell=replace(cell, shown=stated), candidates=tuple(natural))
+
+
+def _natural(cell: Cell, strength: str, params: dict[str, Any]) -> Cell:
+    """The cell as its strength alone makes it, without a budget."""
+    stated = cell.shown if strength in cell.shown else (*cell.shown, strength)
+    return replace(cell, params=params, shown=stated, budget=None, allocate="uniform")
+
+
+def _consistent(entry: Entry, target: Target | None, spread: Spread | None, problems: Problems) -> bool:
+    name, rule = entry.method.name, entry.method.takes_budget
+    takes_widths = spread is not None and spread.partner is not None
+    before = len(problems)
+    if rule == "refused":
+        for key, given in (("budget", target is not None), ("allocate", spread is not None)):
+            if given:
+                problems.add(entry.block[key].name_at, f"{name} takes no {key!r}: it decides by itself what is kept")
+    elif target is not None and takes_widths:
+        assert spread is not None
+        problems.add(
+            spread.at, f"{name}: `budget` and `allocate: {{from: …}}` exclude each other, since widths set the cost"
+        )
+    elif target is None and not takes_widths:
+        if rule == "required":
+            problems.add(
+                entry.at,
+                f"{name} needs a budget: add `budget: {{macs: 0.5}}`, `budget: {{match: METHOD}}` "
+                "or `allocate: {from: METHOD}`",
+            )
+        elif spread is not None and spread.mode != "uniform":
+            problems.add(spread.at, f"{name}: 'allocate' spreads a budget over the layers, and there is no budget here")
+    return len(problems) == before
+
+
+def _params(
+    entry: Entry, nodes: dict[str, Node], tested: dict[str, dict[str, Any] | None], problems: Problems
+) -> dict[str, Any] | None:
+    """The method's validated parameters with defaults filled in, or None after noting what is wrong."""
+    key = json.dumps({name: plain(node) for name, node in nodes.items()})
+    if key not in tested:
+        stated = Node(nodes, entry.at)
+        params = validated(entry.method.Params, stated, problems, subject=entry.method.name)
+        tested[key] = None if params is None else params.model_dump(mode="json")
+    return tested[key]
+
+
+def _place(choice: object) -> Location | None:
+    return choice.at if isinstance(choice, Node | Target | Spread) else None

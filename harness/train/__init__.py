@@ -1,0 +1,1 @@
+"""How weights are trained: the epoch loop, evaluation and checkpoints."""

@@ -1,0 +1,250 @@
+"""The epoch loop: the same for dense training, a method's search and fine-tuning."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from harness.data.loader import DeviceLoader
+from harness.errors import StageFailure
+from harness.train.checkpoint import Checkpoint
+from harness.train.watch import Stopped, Watch
+
+
+@dataclass(frozen=True)
+class Step:
+    """How one step changes weights.
+
+    Attributes:
+        penalty: added to the loss of every step.
+        frozen_batch_norm: batch norm uses and keeps its running statistics.
+        rebuild_momentum: momentum starts each epoch at zero.
+        bfloat16: the forward pass runs under autocast.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    momentum: float
+    weight_decay: float
+    penalty: Callable[[], Tensor] | None = None
+    frozen_batch_norm: bool = False
+    rebuild_momentum: bool = True
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images come from.
+
+    Attributes:
+        train: the training images.
+        held_out: scored after each epoch, or None where the recipe trains on them.
+        seed: order and augmentation of an epoch are a function of it and of the epoch alone.
+        batch: images a step.
+    """
+
+    train: DeviceLoader
+    held_out: DeviceLoader | None
+    seed: int
+    batch: int
+    augment: bool
+
+
+@dataclass
+class Progress:
+    """What a training has done so far; saved with its checkpoint."""
+
+    epochs: int = 0
+    seconds: float = 0.0
+    curve: list[dict[str, Any]] = field(default_factory=list)
+
+
+def train_epochs(
+    network: nn.Module,
+    step: Step,
+    source: Source,
+    learning_rates: Sequence[float],
+    *,
+    first_epoch: int = 0,
+    stage: str,
+    checkpoint: Checkpoint | None = None,
+    watch: Watch | None = None,
+    before_epoch: Callable[[int], None] | None = None,
+) -> Progress:
+    """Trains one epoch for each learning rate; goes on from the checkpoint if there is one.
+
+    Args:
+        network: on the device of `source`; changed in place.
+        first_epoch: number of the first epoch in the cell's life: it seeds order and augmentation.
+        stage: the curve's label.
+        before_epoch: called with the epoch (from 0 in this call) before it starts; must be a function of the epoch
+            alone, because after an interruption it is called again for the last finished epoch.
+
+    Raises:
+        StageFailure: the loss is not finite ("diverged").
+        Stopped: `watch` asked for it; the same call goes on after the last saved epoch.
+    """
+    watch = watch or Watch()
+    progress = Progress()
+    momentum: dict[str, Tensor] = {}
+    if checkpoint is not None and (saved := checkpoint.load()) is not None:
+        progress, momentum = _restore(network, *saved)
+        if before_epoch is not None and progress.epochs:
+            before_epoch(progress.epochs - 1)
+    last_save = time.monotonic()
+    with _only_trainable(network, step.parameters):
+        optimiser = _optimiser(step, learning_rates[0] if learning_rates else 0.0)
+        _load_momentum(optimiser, step.parameters, momentum)
+        for epoch in range(progress.epochs, len(learning_rates)):
+            if before_epoch is not None:
+                before_epoch(epoch)
+            if step.rebuild_momentum:
+                optimiser = _optimiser(step, learning_rates[epoch])
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rates[epoch]
+            started = time.perf_counter()
+            loss, right = _epoch(network, optimiser, step, source, first_epoch + epoch, watch)
+            if not torch.isfinite(torch.tensor(loss)):
+                raise StageFailure("diverged", f"the loss is {loss} in epoch {first_epoch + epoch} of the {stage} stage")
+            held_out = None if source.held_out is None else accuracy(network, source.held_out)
+            seconds = time.perf_counter() - started
+            progress.epochs = epoch + 1
+            progress.seconds += seconds
+            progress.curve.append(
+                {
+                    "stage": stage,
+                    "epoch": first_epoch + epoch,
+                    "loss": loss,
+                    "train_top1": right,
+                    "held_out_top1": held_out,
+                }
+            )
+            images = len(source.train)
+            watch.note(
+                {
+                    "stage": stage,
+                    "epoch": epoch + 1,
+                    "epochs": len(learning_rates),
+                    "loss": loss,
+                    "images_per_second": images / seconds,
+                }
+            )
+            due = time.monotonic() - last_save >= watch.checkpoint_seconds
+            if checkpoint is not None and due and epoch + 1 < len(learning_rates):
+                _save(checkpoint, network.state_dict(), progress, _momentum(optimiser, step))
+                last_save = time.monotonic()
+    return progress
+
+
+def accuracy(network: nn.Module, loader: DeviceLoader, batch: int = 1000) -> float:
+    """The share of images classified right, 0..1, in evaluation mode without augmentation."""
+    was_training = network.training
+    network.eval()
+    right = torch.zeros((), dtype=torch.int64, device=loader.device)
+    with torch.inference_mode():
+        for images, labels in loader.plain(batch):
+            right += (network(images).argmax(dim=1) == labels).sum()
+    network.train(was_training)
+    return int(right) / len(loader)
+
+
+def _epoch(
+    network: nn.Module, optimiser: torch.optim.SGD, step: Step, source: Source, epoch: int, watch: Watch
+) -> tuple[float, float]:
+    """One pass; mean loss and share of training images classified right."""
+    network.train()
+    if step.frozen_batch_norm:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+    device = source.train.device
+    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+    right = torch.zeros((), dtype=torch.int64, device=device)
+    seen = 0
+    for images, labels in source.train.epoch(source.seed, epoch, source.batch, source.augment):
+        if watch.should_stop():
+            raise Stopped
+        optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
+            logits = network(images)
+            loss = cross_entropy(logits, labels)
+        if step.penalty is not None:
+            loss = loss + step.penalty()
+        loss.backward()
+        optimiser.step()
+        with torch.no_grad():
+            loss_sum += loss.detach() * len(labels)
+            right += (logits.argmax(dim=1) == labels).sum()
+        seen += len(labels)
+    return float(loss_sum) / seen, int(right) / seen
+
+
+def _optimiser(step: Step, learning_rate: float) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        list(step.parameters), lr=learning_rate, momentum=step.momentum, weight_decay=step.weight_decay, fused=True
+    )
+
+
+@contextmanager
+def _only_trainable(network: nn.Module, parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Gradients are computed for `parameters` alone; the rest of the network is frozen meanwhile."""
+    wanted = {id(parameter) for parameter in parameters}
+    before = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    for parameter, _ in before:
+        parameter.requires_grad_(id(parameter) in wanted)
+    try:
+        yield
+    finally:
+        for parameter, required in before:
+            parameter.requires_grad_(required)
+            parameter.grad = None
+
+
+def _momentum(optimiser: torch.optim.SGD, step: Step) -> dict[str, Tensor]:
+    """The momentum buffers that the next epoch needs, by position of their parameter."""
+    if step.rebuild_momentum:
+        return {}
+    buffers = {}
+    for position, parameter in enumerate(step.parameters):
+        buffer = optimiser.state.get(parameter, {}).get("momentum_buffer")
+        if buffer is not None:
+            buffers[str(position)] = buffer.clone()
+    return buffers
+
+
+def _load_momentum(
+    optimiser: torch.optim.SGD, parameters: Sequence[nn.Parameter], buffers: dict[str, Tensor]
+) -> None:
+    for position, buffer in buffers.items():
+        parameter = parameters[int(position)]
+        optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(buffer).detach()
+
+
+def _save(
+    checkpoint: Checkpoint, weights: dict[str, Tensor], progress: Progress, momentum: dict[str, Tensor]
+) -> None:
+    tensors = {f"network.{name}": tensor for name, tensor in weights.items()}
+    tensors |= {f"momentum.{name}": tensor for name, tensor in momentum.items()}
+    checkpoint.save(tensors, asdict(progress))
+
+
+def _restore(
+    network: nn.Module, tensors: dict[str, Tensor], facts: dict[str, Any]
+) -> tuple[Progress, dict[str, Tensor]]:
+    weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    network.load_state_dict(weights)
+    momentum = {name.removeprefix("momentum."): t for name, t in tensors.items() if name.startswith("momentum.")}
+    return Progress(**facts), momentum
+
+
+def save_finished(checkpoint: Checkpoint, network: nn.Module, progress: Progress) -> None:
+    """Saves the end of a training that more work of the same stage follows."""
+    _save(checkpoint, network.state_dict(), progress, {})
+
+
