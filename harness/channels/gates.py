@@ -7,6 +7,7 @@ pass over the activations. Gated batch norms stand in for the plain ones during 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from torch.nn import functional
 
 from harness.channels.graph import ChannelGroup
 from harness.errors import UserError
+
+_Target = TypeVar("_Target", bound=nn.modules.batchnorm._BatchNorm)
 
 GateFunction = Callable[[Tensor], Tensor]
 """The factor of each channel, given its scalar: [channels] → [channels]."""
@@ -34,7 +37,7 @@ class _GatedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalises, shifts and gates: [batch, channels, ...] → the same shape."""
-        self._check_input_dim(input)
+        self._check_input_dim(input)  # type: ignore[no-untyped-call]
         average = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
@@ -115,9 +118,7 @@ def _plain(network: nn.Module, name: str) -> nn.BatchNorm1d | nn.BatchNorm2d:
     return module
 
 
-def _moved[Target: nn.modules.batchnorm._BatchNorm](
-    source: nn.modules.batchnorm._BatchNorm, target_type: type[Target]
-) -> Target:
+def _moved(source: nn.modules.batchnorm._BatchNorm, target_type: type[_Target]) -> _Target:
     """A batch norm of another type with the very tensors, mode and hyper-parameters of `source`."""
     target = target_type(
         source.num_features,

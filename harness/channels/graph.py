@@ -7,6 +7,7 @@ be said so is refused with the layer's name. A graph that was made has proved it
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -143,7 +144,7 @@ class ChannelGraph:
             size = self.groups[name].size
             if len(channels) == 0:
                 raise StageFailure("invalid network", f"group {name!r} keeps no channel")
-            if any(before >= after for before, after in zip(channels, channels[1:], strict=False)):
+            if any(before >= after for before, after in itertools.pairwise(channels)):
                 raise StageFailure("invalid network", f"kept channels of group {name!r} are not in ascending order")
             if channels[0] < 0 or channels[-1] >= size:
                 raise StageFailure(
@@ -247,12 +248,12 @@ class _Reader:
     def group(self) -> ChannelGroup | None:
         """The group, or None if it reaches the network's output."""
         types = self.types
-        if any(node.type == types.OUTPUT for node in self.nodes):
+        if any(not member.dep.target.outputs and not self._reads(member) for member in self.members):
             return None
         size = len(self.members[0].idxs)
         producers, norms, consumers, readers = set(), set(), {}, []
         for member in self.members:
-            node, handler = member.dep.target, member.dep.handler
+            node = member.dep.target
             if node.type in (types.CONCAT, types.SPLIT, types.UNBIND, types.EXPAND, types.SLICE):
                 raise self._refusal(f"pass through an operation of kind {node.type.name.lower()}")
             if node.type == types.BN:
@@ -263,7 +264,7 @@ class _Reader:
                 producers.add(self.names[node.module])
             elif node.type in (types.CONV, types.LINEAR):
                 linear = node.type == types.LINEAR
-                if handler.__name__ == "prune_out_channels":
+                if not self._reads(member):
                     rows = node.module.out_features if linear else node.module.out_channels
                     self._repeat(member, size, rows, 1)
                     producers.add(self.names[node.module])
@@ -284,6 +285,11 @@ class _Reader:
             consumers=tuple(Consumer(layer, consumers[layer]) for layer in self._ordered(set(consumers))),
             gate_points=self._gate_points(readers),
         )
+
+    def _reads(self, member: Any) -> bool:
+        """Whether the member's columns are cut, not its rows."""
+        weighted = member.dep.target.type in (self.types.CONV, self.types.LINEAR)
+        return weighted and member.dep.handler.__name__ == "prune_in_channels"
 
     def _ordered(self, names: set[str]) -> tuple[str, ...]:
         return tuple(sorted(names, key=self.place.__getitem__))
@@ -330,9 +336,10 @@ class _Reader:
                 return None
             found = [behind(source) for source in node.inputs if source in self.nodes]
             gated = [points for points in found if points is not None]
-            if self._does(node, "Mul") and gated:
-                return gated[0]  # one factor that is zero makes the product zero
-            return set().union(*gated) if found and len(gated) == len(found) else None
+            if self._does(node, "Mul") and any(gated):
+                return next(filter(None, gated))  # one factor that is zero makes the product zero
+            # A node without inputs is a weight on its way into a linear layer, not channels.
+            return set().union(*gated) if len(gated) == len(found) else None
 
         points: set[str] = set()
         for reader in readers:

@@ -128,6 +128,11 @@ def refuse_unsupported(network: nn.Module) -> None:
             True for _ in module.parameters(recurse=False)
         ):
             raise UserError(f"{where} has weights of its own: cutting channels is not supported for {what}")
+    owners: dict[nn.Parameter, str] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        if parameter in owners:
+            raise UserError(f"{name!r} and {owners[parameter]!r} are one tensor: shared weights are not supported")
+        owners[parameter] = name
 
 
 def read_structure(hollow: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[Layer, ...], tuple[Norm, ...]]:
@@ -177,7 +182,9 @@ def read_structure(hollow: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[Lay
     ]
     try:
         with torch.no_grad():
-            hollow(hollow_input(hollow, shape))
+            logits = hollow(hollow_input(hollow, shape))
+            if not isinstance(logits, Tensor) or logits.dim() != 2:
+                raise UserError("the network must return one tensor of logits [images, classes]")
     except UserError:
         raise
     except Exception as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from harness.cli import cost, data, doctor, listing, plan, report, run
@@ -31,19 +30,15 @@ app.command("doctor")(doctor.doctor)
 def run_app(arguments: Sequence[str]) -> int:
     """The exit status: 0 done, 1 cells failed, 2 wrong command or suite, 3 stopped by the budget, 130 interrupted."""
     try:
-        status = typer.main.get_command(app).main(list(arguments), prog_name="harness", standalone_mode=False)
-        return status if isinstance(status, int) else 0
+        typer.main.get_command(app).main(list(arguments), prog_name="harness")
+    except SystemExit as asked:
+        return asked.code if isinstance(asked.code, int) else 0
     except UserError as error:
         print(f"error: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
-        return 2
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()
-        return 0
+    return 0

@@ -60,7 +60,7 @@ def run(
     checkpoint_every: Annotated[
         float, typer.Option(help="Seconds between saves of a stage in progress (at the end of an epoch).", min=0)
     ] = 15.0,
-) -> int:
+) -> None:
     """Run what is missing of a suite, then write its tables and plots."""
     from harness.cli.plan import print_plan
     from harness.paths import data_folder
@@ -77,7 +77,7 @@ def run(
     cells = with_partners(everything, select(everything, only))
     if dry_run:
         print_plan(declared, look(cells, folder, Ledger(folder)))
-        return 0
+        return
     writable(folder)
     ledger = Ledger(folder)
     grid = look(cells, folder, ledger)
@@ -88,7 +88,7 @@ def run(
         print(f"{declared.name}: nothing to do, {grid.count('done')} of {len(cells)} cells are done in {folder}")
         if not (folder / "report" / "report.md").exists():
             _report(declared, folder, ledger)
-        return _closing(grid)
+        raise typer.Exit(_closing(grid))
     images = data_folder(data)
     _check_data(declared, images)
     _check_device(declared, executor)
@@ -96,7 +96,8 @@ def run(
     grid = look(cells, folder, ledger)
     _report(declared, folder, ledger)
     _summary(declared, grid, time.time() - started, folder)
-    return stopped or _closing(grid)
+    failed = _closing(grid)
+    raise typer.Exit(stopped or failed)
 
 
 def seconds_of(duration: str) -> float:
@@ -182,8 +183,8 @@ def _forget_failures(grid: Grid, ledger: Ledger) -> None:
 def _check_data(suite: Suite, folder: Path) -> None:
     from harness.data.sets import load_data, present
 
-    if not present(suite.dataset.name, folder):
-        load_data(suite.dataset.name, folder)
+    if not present(suite.data.name, folder):
+        load_data(suite.data.name, folder)
 
 
 def _check_device(suite: Suite, executor: Executor) -> None:

@@ -98,7 +98,7 @@ class DeviceLoader:
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         """Uint8, B × H × W × C values, to float32 [B, C, H, W]: (pixel / 255 - mean) / standard deviation."""
-        rows = pixels.float().view(-1, self._height, self._width * self._channels)
+        rows = pixels.float().reshape(-1, self._height, self._width * self._channels)
         images = torch.addcmul(self._shift, rows, self._scale)
         images = images.view(-1, self._height, self._width, self._channels).permute(0, 3, 1, 2)
         return images if self._channels_last else images.contiguous()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from harness.channels.allocate import best_channels, global_kept, uniform_widths
 from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGraph, KeptChannels
+from harness.data.batches import steps_per_epoch
 from harness.data.seeds import derive
 from harness.errors import StageFailure, UserError
 from harness.execute.network import example_of
@@ -44,7 +45,7 @@ class HarnessTask:
         self.training_macs = 0
         self._place, self._key, self._config = place, key, config
         self._train, self._held_out = place.loaders(dict(config))
-        self.steps_per_epoch = self._train.steps(config["batch"])
+        self.steps_per_epoch = steps_per_epoch(len(self._train), config["batch"])
         self._calls = 0
 
     def cost(self, widths: Mapping[str, int]) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
 from harness.data.catalogue import data_set
-from harness.plan.costs import NetworkCost, network_cost
+from harness.plan.costs import network_cost
 from harness.plan.fingerprint import fingerprint
 from harness.registry import method
 from harness.suite.cell import Cell, DataChoice
@@ -75,11 +74,6 @@ def training_images(data: DataChoice, all_train: bool) -> int:
     declared = data_set(data.name)
     available = declared.train_images - (0 if all_train else declared.held_out_images)
     return min(data.train_images or available, available)
-
-
-def steps_per_epoch(images: int, batch: int) -> int:
-    """Batches in a pass; a last batch of one image joins the one before it."""
-    return max(1, math.ceil(images / batch) - (images % batch == 1))
 
 
 def chain_of(cell: Cell, results: Results) -> Chain:
@@ -228,6 +222,3 @@ def _training(recipe: Recipe) -> dict[str, Any]:
 @cache
 def _rates(recipe: Recipe, length: int) -> tuple[float, ...]:
     return tuple(learning_rates(recipe, length))
-
-
-__all__ = ["Chain", "Kind", "NetworkCost", "Results", "Stage", "chain_of", "steps_per_epoch", "training_images"]

@@ -44,6 +44,7 @@ class Entry:
     Attributes:
         point: number of the grid point, by which partners are found.
         title: what a table calls it.
+        name: the title without its partner or budget.
         rows: all of the point, whatever their state, by seed.
         partner: the grid point whose MACs or widths it takes, or None.
         position: in the suite's order.
@@ -51,6 +52,7 @@ class Entry:
 
     point: int
     title: str
+    name: str
     rows: tuple[Row, ...]
     partner: int | None
     position: int
@@ -148,6 +150,7 @@ def entries(rows: Sequence[Row], facts: SuiteFacts) -> list[Entry]:
             Entry(
                 point=point,
                 title=titles.title(cell),
+                name=titles.name(cell),
                 rows=tuple(sorted(group, key=lambda row: row.cell.seed)),
                 partner=points.number(partner) if partner is not None else None,
                 position=position,
@@ -213,7 +216,7 @@ class _Titles:
         self._method_titles: dict[str, str] = {}
         self._strengths: dict[int, tuple[str, float, float]] = {}
         self._by_method: dict[str, Counter[tuple[str, float]]] = {}
-        self._titles: dict[int, str] = {}
+        self._names: dict[int, str] = {}
         for row in rows:
             if row.strength is not None:
                 self._strengths[points.number(row.cell)] = row.strength
@@ -221,10 +224,20 @@ class _Titles:
                 self._by_method.setdefault(row.cell.method, Counter())[(name, factor)] += 1
 
     def title(self, cell: Cell) -> str:
+        title = self.name(cell)
+        if cell.widths_of is not None:
+            title += f", widths of {self.title(cell.widths_of)}"
+        if cell.match is not None:
+            title += f" @ {self.title(cell.match)} MACs"
+        elif cell.budget is not None:
+            title += f" @ {budget_text(cell.budget.value, cell.budget.metric)}"
+        return title
+
+    def name(self, cell: Cell) -> str:
         point = self._points.number(cell)
-        if point not in self._titles:
-            self._titles[point] = self._made(cell, point)
-        return self._titles[point]
+        if point not in self._names:
+            self._names[point] = self._made(cell, point)
+        return self._names[point]
 
     def _made(self, cell: Cell, point: int) -> str:
         if cell.method not in self._method_titles:
@@ -238,14 +251,7 @@ class _Titles:
             stated.append(f"{symbol(name, scaled)} = {numbers.plain(cell.params[name])}")
         if cell.allocate == "global":
             stated.append("global allocation")
-        title = self._method_titles[cell.method] + (f" ({', '.join(stated)})" if stated else "")
-        if cell.widths_of is not None:
-            title += f", widths of {self.title(cell.widths_of)}"
-        if cell.match is not None:
-            title += f" @ {self.title(cell.match)} MACs"
-        elif cell.budget is not None:
-            title += f" @ {budget_text(cell.budget.value, cell.budget.metric)}"
-        return title
+        return self._method_titles[cell.method] + (f" ({', '.join(stated)})" if stated else "")
 
     def _strength(self, cell: Cell, point: int) -> tuple[str | None, float]:
         """Name and factor of the strength; of a cell that is not measured, as in the method's other cells."""
@@ -265,7 +271,7 @@ def is_scaled(factor: float) -> bool:
 
 def symbol(name: str, scaled: bool = False) -> str:
     """A parameter as a table prints it: λ for `lambda_…`, with a tilde if scaled."""
-    if name.split("_")[0] == "lambda":
+    if name == "lambda" or name.startswith("lambda_"):
         return "λ̃" if scaled else "λ"
     return f"{name} (scaled)" if scaled else name
 

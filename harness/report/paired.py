@@ -37,7 +37,8 @@ def differences(found: Sequence[Entry]) -> list[Difference]:
         top1 = paired_difference(entry.by_seed("top1"), partner.by_seed("top1"))
         if top1 is None:
             continue
-        theirs = {row.cell.seed: row.macs for row in partner.done}
-        gaps = [row.macs / theirs_macs - 1 for row in entry.done if row.macs and (theirs_macs := theirs.get(row.cell.seed))]
+        ours = {row.cell.seed: row.macs for row in entry.done if row.macs}
+        theirs = {row.cell.seed: row.macs for row in partner.done if row.macs}
+        gaps = [ours[seed] / theirs[seed] - 1 for seed in ours.keys() & theirs.keys()]
         compared.append(Difference(entry, partner, top1, sum(gaps) / len(gaps) if gaps else 0.0))
     return compared

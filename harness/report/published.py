@@ -129,7 +129,7 @@ def comparable(facts: SuiteFacts, backbone: str | None = None) -> bool:
 
 def _protocol(paper: str, rows: list[PublishedRow]) -> tuple[str, str]:
     """Epochs of the paper's own method and of its baseline; "not stated" where the table has none."""
-    own = paper.split("_")[0].casefold()
+    own = paper.partition("_")[0].casefold()
     method = [row.epochs for row in rows if row.method.casefold().startswith(own) and row.epochs]
     baseline = [row.epochs for row in rows if row.method == "Baseline" and row.epochs]
     return (method or ["not stated"])[0], (baseline or ["not stated"])[0]

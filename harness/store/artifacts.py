@@ -7,6 +7,7 @@ replaced as a whole, or removed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -18,6 +19,7 @@ from harness.errors import UserError
 from harness.store import atomic
 
 MANIFEST = "checksums.json"
+_OCCUPIED = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 _KEY = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 
@@ -68,18 +70,26 @@ def install_artifact(folder: Path, files: Mapping[str, bytes]) -> None:
             (temporary / name).write_bytes(data)
             atomic.sync(temporary / name)
         atomic.sync(temporary)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise
-            _move_away(folder)
-            temporary.rename(folder)
+        _replace(folder, temporary)
         atomic.sync(folder.parent)
     except OSError as error:
         raise atomic.cannot_write(folder, error) from error
     finally:
         atomic.remove(temporary)
+
+
+def _replace(folder: Path, new: Path) -> None:
+    """Renames a folder to one that may exist; raises OSError."""
+    while True:
+        try:
+            new.rename(folder)
+            return
+        except OSError as error:
+            if error.errno not in _OCCUPIED:
+                raise
+        # Another process may have removed or replaced it meanwhile.
+        with suppress(FileNotFoundError):
+            _move_away(folder)
 
 
 def _move_away(folder: Path) -> None:

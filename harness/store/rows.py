@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.plan.stages import Chain, steps_per_epoch, training_images
+from harness.data.batches import steps_per_epoch
+from harness.plan.stages import Chain, training_images
 from harness.registry import method
 from harness.store.ledger import Ledger
 from harness.suite.cell import Cell

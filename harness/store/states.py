@@ -59,7 +59,7 @@ def cell_state(chain: Chain, ledger: Ledger, running: Collection[str] = (), dept
     if chain.partner is not None and depth < 8:
         partner = cell_state(chain_of(chain.partner, LedgerResults(ledger)), ledger, running, depth + 1)
         if partner.state == "failed":
-            return CellState("failed", f"its partner {chain.partner.label} failed ({partner.reason})")
+            return CellState("failed", f"its partner {chain.partner.label} failed")
         return CellState("waiting", f"waits for the outcome of {chain.partner.label}")
     if any(stage.key in running for stage in chain.stages if ledger.state(stage.key) != "done"):
         return CellState("running")

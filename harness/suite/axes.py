@@ -29,7 +29,7 @@ class Target:
 
     metric: Literal["macs", "params", "match"]
     value: float
-    partner: str
+    partner: str | None
     at: Location
 
 
@@ -38,7 +38,7 @@ class Spread:
     """One value of `allocate`: a mode, and with mode "from" the method whose widths are taken."""
 
     mode: Literal["uniform", "global", "from"]
-    partner: str
+    partner: str | None
     at: Location
 
 
@@ -67,7 +67,7 @@ def axes_of(method: type[Method], block: dict[str, Node], problems: Problems) ->
             problems.add(node.name_at, f"{method.name}: {unknown_key(key, known)}")
             continue
         if key == "budget":
-            choices = list(_targets(node, problems)) or [Target("macs", 1.0, "", node.at)]
+            choices = list(_targets(node, problems)) or [Target("macs", 1.0, None, node.at)]
         elif key == "allocate":
             choices = list(_spreads(node, problems))
         elif key == "cuts":
@@ -147,7 +147,7 @@ def _counted(metric: Literal["macs", "params"], node: Node, problems: Problems) 
         expected = f"a share of at most 1, or a whole number of {'MACs' if metric == 'macs' else 'parameters'}"
         problems.add(node.at, must_be(name, expected, value))
     else:
-        yield Target(metric, float(value), "", node.at)
+        yield Target(metric, float(value), None, node.at)
 
 
 def _finite(value: float) -> bool:
@@ -160,9 +160,9 @@ def _finite(value: float) -> bool:
 def _spreads(node: Node, problems: Problems) -> Iterator[Spread]:
     for entry in _alternatives("allocate", node, 0, problems):
         if entry.value == "uniform":
-            yield Spread("uniform", "", entry.at)
+            yield Spread("uniform", None, entry.at)
         elif entry.value == "global":
-            yield Spread("global", "", entry.at)
+            yield Spread("global", None, entry.at)
         elif isinstance(entry.value, dict) and list(entry.value) == ["from"]:
             for choice in _alternatives("from", entry.value["from"], 0, problems):
                 if isinstance(choice.value, str):

@@ -54,13 +54,15 @@ def outlines(
     entries = [entry for node in nodes for entry in _entries(node, named, problems)]
     drafts: list[Draft] = []
     for entry in entries:
+        before = len(problems)
         axes = axes_of(entry.method, entry.block, problems)
+        sound = len(problems) == before
         count = math.prod(len(axis.choices) for axis in axes)
         if count > most:
             problems.add(entry.at, f"the grid of {entry.method.name!r} has {count} points; a suite may have {most}")
             continue
         base = Cell("", data, entry.method.name, {}, 0, recipe)
-        drafts.extend(_drafts(entry, axes, base, problems))
+        drafts.extend(replace(draft, sound=sound) for draft in _drafts(entry, axes, base, problems))
     return resolve_partners(drafts, list(named), problems, most)
 
 
@@ -148,8 +150,8 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
             cell=cell,
             at=entry.at,
             varying=tuple(place for place in varying if place),
-            match=(target.partner, target.at) if target and target.partner else None,
-            widths_of=(spread.partner, spread.at) if spread and spread.partner else None,
+            match=(target.partner, target.at) if target and target.partner is not None else None,
+            widths_of=(spread.partner, spread.at) if spread and spread.partner is not None else None,
         )
         if target is None or strength is None or method.takes_budget != "optional":
             yield draft

@@ -25,6 +25,7 @@ class Draft:
         match: the method whose cost it meets.
         widths_of: the method whose widths it takes.
         candidates: its natural cells, if a strength sets how much is cut.
+        sound: whether its entry is free of problems; if not, a stand-in may hold the place of what is wrong.
     """
 
     cell: Cell
@@ -33,6 +34,7 @@ class Draft:
     match: Reference | None = None
     widths_of: Reference | None = None
     candidates: tuple[Cell, ...] = ()
+    sound: bool = True
 
     @property
     def partner(self) -> Reference | None:
@@ -72,7 +74,7 @@ def resolve_partners(drafts: Sequence[Draft], named: Sequence[str], problems: Pr
                 what = _without_partner(draft, name, named, name in leaning)
                 if what:
                     problems.add(where, what)
-        for cell in found:
+        for cell in found if draft.sound else ():
             seen.add(cell, draft)
         cells.extend(found)
         if len(cells) > most:

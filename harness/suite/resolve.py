@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from harness.errors import Location, UserError, unknown
 from harness.suite.problems import Problems
-from harness.suite.source import Node, parse
+from harness.suite.source import Node, parse, plain
 from harness.suite.wording import must_be, shown, unknown_key
 
 PROFILES = "profiles"
@@ -50,7 +50,7 @@ def _profiles(node: Node | None, known: Sequence[str], chosen: str | None, probl
     if node is None or node.value is None:
         return {}
     if not isinstance(node.value, dict):
-        problems.add(node.at, must_be(repr(PROFILES), "a mapping (`NAME: overrides`)", _summary(node)))
+        problems.add(node.at, must_be(repr(PROFILES), "a mapping (`NAME: overrides`)", plain(node)))
         return {}
     profiles = {}
     for name, profile in node.value.items():
@@ -58,7 +58,7 @@ def _profiles(node: Node | None, known: Sequence[str], chosen: str | None, probl
         if profile.value is None:
             profile = replace(profile, value={})  # noqa: PLW2901
         if not isinstance(profile.value, dict):
-            problems.add(profile.at, must_be(f"profile {name!r}", "a mapping of keys to change", _summary(profile)))
+            problems.add(profile.at, must_be(f"profile {name!r}", "a mapping of keys to change", plain(profile)))
             profile = replace(profile, value={})  # noqa: PLW2901
         assert isinstance(profile.value, dict)
         for key, entry in profile.value.items():
@@ -151,10 +151,6 @@ def _placed(node: Node, path: Sequence[tuple[str, Location]], value: Node, name:
     # The last name of the path is what a message about an unknown or missing key points at.
     inner[step] = changed if rest and step in inner else replace(changed, key_at=where)
     return replace(node, value=inner)
-
-
-def _summary(node: Node) -> object:
-    return [] if isinstance(node.value, list) else {} if isinstance(node.value, dict) else node.value
 
 
 def names(nodes: Iterable[Node]) -> list[tuple[str, Node]]:

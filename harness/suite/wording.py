@@ -52,7 +52,7 @@ def shown(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list | tuple):
-        return "a list"
+        return "a list" if value else "an empty list"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:50]}…{text[-1]}"
 
@@ -112,6 +112,8 @@ def _explained(
         node, keys = _walk(root, detail["loc"])
         kind = detail["type"]
         name = _named(keys)
+        if kind == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # it is long enough as stated; its wrong entries have been noted
         if kind == "missing":
             explained.append((node.name_at, f"{str(detail['loc'][-1])!r} is missing"))
         elif kind == "extra_forbidden":

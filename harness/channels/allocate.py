@@ -1,0 +1,177 @@
+"""How much each layer keeps so that a budget is met, and which channels these are.
+
+A cost is any function {group: width} → count that grows with every width; absent groups are whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from harness.channels.graph import ChannelGroup, KeptChannels
+from harness.errors import StageFailure
+
+Cost = Callable[[Mapping[str, int]], int]
+
+
+def uniform_widths(groups: Sequence[ChannelGroup], cost: Cost, target: int) -> dict[str, int]:
+    """Widths of the same ratio in every group, to within one channel, whose cost is nearest to the target.
+
+    The ratio is the largest at which all widths rounded down meet the target. What is left of the budget goes, a
+    channel a group, to the groups that rounding cost most.
+
+    Args:
+        target: the count to meet; the whole network is given for a target that is not below its cost.
+
+    Returns:
+        {group: width}, each from 1 to the group's size.
+
+    Raises:
+        StageFailure: "out of reach" if one channel a group costs more than the target.
+    """
+    sizes = {group.name: group.size for group in groups}
+
+    def at(ratio: float) -> dict[str, int]:
+        # The small addend keeps a ratio of exactly k / size from falling to k - 1 in floating point.
+        return {name: min(size, max(1, int(ratio * size + 1e-9))) for name, size in sizes.items()}
+
+    if cost(sizes) <= target:
+        return sizes
+    _refuse_below(cost, dict.fromkeys(sizes, 1), target)
+    low, high = 0.0, 1.0
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        low, high = (middle, high) if cost(at(middle)) <= target else (low, middle)
+    widths = at(low)
+    lost = {name: high * size - widths[name] for name, size in sizes.items()}
+    # Only a group below the ratio is raised, so that no group strays from the ratio by more than one channel.
+    order = sorted(
+        (name for name in sizes if lost[name] > 1e-9 and widths[name] < sizes[name]), key=lambda name: -lost[name]
+    )
+    for name in order:
+        raised = widths | {name: widths[name] + 1}
+        if cost(raised) <= target:
+            widths = raised
+    floors = at(low)
+    over = [widths | {name: widths[name] + 1} for name in order if widths[name] == floors[name]]
+    return min([widths, *over], key=lambda candidate: abs(cost(candidate) - target))
+
+
+def best_channels(scores: Mapping[str, Tensor], widths: Mapping[str, int]) -> KeptChannels:
+    """The channels of largest score, as many as the width says; of equal scores the lower index.
+
+    Args:
+        scores: {group: [channels]}.
+        widths: {group: how many stay}; a group that is absent is kept whole.
+
+    Raises:
+        StageFailure: "diverged" if a score is not a number.
+    """
+    _refuse_nan(scores)
+    if strangers := widths.keys() - scores.keys():
+        raise ValueError(f"widths of groups without scores: {', '.join(sorted(strangers))}")
+    kept: KeptChannels = {}
+    for name, values in scores.items():
+        order = torch.sort(values.detach().cpu(), descending=True, stable=True).indices
+        kept[name] = tuple(sorted(order[: widths.get(name, len(order))].tolist()))
+    return kept
+
+
+def global_kept(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], cost: Cost, target: int) -> KeptChannels:
+    """The channels above one threshold for all groups, set so that the cost is nearest to the target.
+
+    Scores are divided by the mean of their absolute values in the group. A group's best channel always stays.
+
+    Args:
+        scores: {group: [channels]}; all of `groups`.
+
+    Raises:
+        StageFailure: "out of reach" if one channel a group costs more than the target; "diverged" if a score is not a
+            number.
+    """
+    sizes = {group.name: group.size for group in groups}
+    _refuse_nan(scores)
+    relative: dict[str, Tensor] = {}
+    for name in sizes:
+        values = scores[name].detach().cpu().double()
+        mean = values.abs().mean()
+        relative[name] = values / mean if mean > 0 else values
+    everything: KeptChannels = {name: tuple(range(size)) for name, size in sizes.items()}
+    if cost(sizes) <= target:
+        return everything
+    _refuse_below(cost, dict.fromkeys(sizes, 1), target)
+    order = _weakest_first(relative, everything)
+
+    def widths(removed: int) -> dict[str, int]:
+        left = dict(sizes)
+        for name, _ in order[:removed]:
+            left[name] -= 1
+        return left
+
+    low, high = 0, len(order)  # removing `low` channels costs too much, removing `high` does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if cost(widths(middle)) <= target else (middle, high)
+    above, below = cost(widths(low)) - target, target - cost(widths(high))
+    gone = order[: high if below <= above else low]
+    return _without(everything, gone)
+
+
+def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: int) -> KeptChannels:
+    """Takes away the channel of lowest score over all groups, again and again, until the cost meets the target.
+
+    Of equal scores the higher index goes first. A group's best channel never goes.
+
+    Args:
+        scores: {group: [channels]}, comparable between groups; other groups stay as `kept` has them.
+        kept: the selection to start from; a group that is absent is whole.
+
+    Returns:
+        A selection that costs at most the target; `kept` itself if it does already.
+
+    Raises:
+        StageFailure: "out of reach" if that cannot be met; "diverged" if a score is not a number.
+    """
+    _refuse_nan(scores)
+    start: KeptChannels = {name: tuple(range(len(values))) for name, values in scores.items()} | kept
+    left = {name: len(channels) for name, channels in start.items()}
+    if cost(left) <= target:
+        return kept
+    _refuse_below(cost, left | dict.fromkeys(scores, 1), target)
+    values = {name: tensor.detach().cpu().double() for name, tensor in scores.items()}
+    order = _weakest_first(values, {name: start[name] for name in scores})
+    for removed, (name, _) in enumerate(order, start=1):
+        left[name] -= 1
+        if cost(left) <= target:
+            return _without(start, order[:removed])
+    raise AssertionError("one channel a group meets the target")
+
+
+def _weakest_first(scores: Mapping[str, Tensor], channels: KeptChannels) -> list[tuple[str, int]]:
+    """(group, channel) in the order in which channels go; the one of each group that never goes is left out."""
+    entries = []
+    for position, (name, indices) in enumerate(channels.items()):
+        values = scores[name].tolist()
+        ranked = sorted(indices, key=lambda channel: (values[channel], -channel))
+        entries += [(values[channel], -channel, position, name) for channel in ranked[:-1]]
+    return [(name, -negative) for _, negative, _, name in sorted(entries)]
+
+
+def _without(kept: KeptChannels, gone: Sequence[tuple[str, int]]) -> KeptChannels:
+    lost = set(gone)
+    return {name: tuple(c for c in channels if (name, c) not in lost) for name, channels in kept.items()}
+
+
+def _refuse_below(cost: Cost, smallest: Mapping[str, int], target: int) -> None:
+    if (floor := cost(smallest)) > target:
+        raise StageFailure(
+            "out of reach", f"with one channel in every group that may be cut the cost is {floor:,}; target {target:,}"
+        )
+
+
+def _refuse_nan(scores: Mapping[str, Tensor]) -> None:
+    for name, values in scores.items():
+        if bool(values.isnan().any()):
+            raise StageFailure("diverged", f"scores of group {name!r} are not numbers")

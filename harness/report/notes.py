@@ -1,0 +1,237 @@
+"""What a reader of the table must know: footnotes of single lines, and what holds for all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.data.catalogue import DATA_SETS
+from harness.report import numbers
+from harness.report.entries import NEARLY_EQUAL, Entry, is_scaled, symbol
+from harness.report.facts import SuiteFacts
+from harness.store.rows import Row
+
+_LONGEST_REASON = 160
+_MOST_RANGES = 12
+_MOST_LEFT_OUT = 6
+
+
+class Letters:
+    """Gives each different footnote a letter, in the order in which they appear."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, str] = {}
+
+    def letter(self, text: str) -> str:
+        """The letter of a footnote: a, b, …, z, aa, ab, …"""
+        if text not in self._letters:
+            number, letters = len(self._letters) + 1, ""
+            while number:
+                number, rest = divmod(number - 1, 26)
+                letters = chr(ord("a") + rest) + letters
+            self._letters[text] = letters
+        return self._letters[text]
+
+    @property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """(letter, text) of all footnotes."""
+        return tuple((letter, text) for text, letter in self._letters.items())
+
+
+def footnotes(entry: Entry) -> list[str]:
+    """What must be known of one line: failures, a missed budget, notes of the method."""
+    found = []
+    if entry.failed:
+        reasons = Counter(_one_line(row.reason) or "no reason given" for row in entry.failed)
+        asked = f"{len(entry.rows)} seed{'s' if len(entry.rows) != 1 else ''}"
+        told = "; ".join(
+            reason if len(reasons) == 1 else f"{reason} ({count})" for reason, count in reasons.most_common()
+        )
+        found.append(f"{len(entry.failed)} of {asked} failed: {told}")
+    missed = _missed_budget(entry)
+    if missed:
+        found.append(missed)
+    noted: dict[str, list[int]] = {}
+    for row in entry.done:
+        for note in row.notes:
+            noted.setdefault(_one_line(note), []).append(row.cell.seed)
+    for note, seeds in noted.items():
+        if len(seeds) == len(entry.done):
+            found.append(note)
+        else:
+            found.append(f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}: {note}")
+    return found
+
+
+def _missed_budget(entry: Entry) -> str | None:
+    gaps = []
+    for row in entry.done:
+        reached = row.params if row.target_metric == "params" else row.macs
+        if row.target and reached is not None:
+            gaps.append(reached / row.target - 1)
+    if not any(abs(gap) > NEARLY_EQUAL for gap in gaps):
+        return None
+    low, high = (f"{numbers.signed(100 * gap, 1)} %" for gap in (min(gaps), max(gaps)))
+    return f"misses its budget by {low}" if low == high else f"misses its budget by {low} to {high}, by seed"
+
+
+def above(rows: Sequence[Row], left_out: Sequence[Entry]) -> tuple[str, ...]:
+    """How many cells there are and what is still missing; nothing if all are done."""
+    states = Counter(row.state for row in rows)
+    if not rows:
+        return ("No cell was planned.",)
+    if states["done"] == len(rows):
+        return ()
+    counted = [f"{states[state]} {state}" for state in ("done", "failed", "running", "waiting") if states[state]]
+    found = [f"{len(rows)} cells: {', '.join(counted)}."]
+    if left_out:
+        named = ", ".join(entry.title for entry in left_out[:_MOST_LEFT_OUT])
+        more = len(left_out) - _MOST_LEFT_OUT
+        found.append(f"Not in the table yet: {named}{f', and {more} more' if more > 0 else ''}.")
+    return tuple(found)
+
+
+def footer(found: Sequence[Entry], facts: SuiteFacts, published_reference: str | None) -> tuple[str, ...]:
+    """What holds for the whole table, one sentence or two a line."""
+    done = [row for entry in found for row in entry.done]
+    if not done:
+        return ()
+    lines = []
+    if any(len(entry.done) > 1 for entry in found):
+        lines.append(
+            "± is the half-width of a 95 % t-interval of the mean over the seeds of the line; a single seed has none."
+        )
+    lines.append("Top-1 and top-5 are the last epoch's, on the test split, which is read once for each cell.")
+    lines.append(
+        "MACs are multiply-adds of convolutions and linear layers of the network as executed, for one image. "
+        "FLOPs and Params follow the counting rule of the DNAL paper. (×) is the reduction against the whole network."
+    )
+    lines.append(
+        "Cost is epochs of dense training, search and fine-tuning; training MACs and device time are a cell's own, "
+        "with stages that cells share counted in full."
+    )
+    lines += _training_images(found, facts)
+    lines += _scaled_strengths(done)
+    lines += _ranges(found)
+    cuts = common_cuts(found)
+    if cuts:
+        lines.append(f"Channels that may be cut: {cuts}.")
+    lines.append(_recipe(facts))
+    if not facts.recipe.calibrated:
+        lines.append(
+            "Recipe uncalibrated: its learning rate and weight decay were not chosen by a calibration at full length."
+        )
+    if published_reference is not None:
+        lines.append(published(published_reference))
+    lines += _provenance(done)
+    return tuple(lines)
+
+
+def published(reference: str) -> str:
+    """What the mark of published rows means."""
+    return f"‡ published ({reference}), not run here."
+
+
+def paired(partner: str) -> tuple[str, ...]:
+    """How the paired differences are to be read."""
+    return (
+        f"Δ top-1 is the method's minus that of {partner}, seed by seed; ± is the half-width of a 95 % paired "
+        "t-interval over the seeds that both have. Δ MACs is what is left of the difference in executed MACs.",
+        "An interval that holds 0 decides nothing: its half-width is the smallest difference that these seeds could "
+        "have shown. The intervals are not corrected for how many they are.",
+    )
+
+
+def common_cuts(found: Sequence[Entry]) -> str | None:
+    """The kinds of channels that all cut networks may lose; empty if nothing is cut, None if the lines differ."""
+    cuts = {entry.cuts for entry in found if not entry.is_whole}
+    return None if len(cuts) > 1 else next(iter(cuts), "")
+
+
+def _training_images(found: Sequence[Entry], facts: SuiteFacts) -> list[str]:
+    counts = {entry.train_images for entry in found if entry.done}
+    if len(counts) != 1 or not (count := counts.pop()):
+        return []
+    declared = DATA_SETS.get(facts.data.name)
+    if declared is None:
+        return [f"Weights were trained on {count} images of {facts.data_title}."]
+    if count == f"{declared.train_images:,}":
+        return [f"Weights were trained on all {count} training images of {facts.data_title}, held-out ones included."]
+    return [
+        f"Weights were trained on {count} of the {declared.train_images:,} training images of {facts.data_title}; "
+        f"{declared.held_out_images:,} are held out for choices."
+    ]
+
+
+def _scaled_strengths(done: Sequence[Row]) -> list[str]:
+    factors: dict[str, set[float]] = {}
+    for row in done:
+        if row.strength is not None and is_scaled(row.strength[2]):
+            factors.setdefault(row.strength[0], set()).add(row.strength[2])
+    lines = []
+    for name, found in sorted(factors.items()):
+        plain, scaled = symbol(name), symbol(name, scaled=True)
+        told = " or ".join(f"{factor:.4g}" for factor in sorted(found))
+        lines.append(
+            f"{scaled} is {plain} in the units of its paper's protocol: the search ran at {told} × {scaled}, because "
+            f"it has another number of steps. This keeps the order of sizes, not the sizes: {scaled} is not to be set "
+            f"beside a published {plain}."
+        )
+    return lines
+
+
+def _ranges(found: Sequence[Entry]) -> list[str]:
+    varying = [
+        (entry.title, spread)
+        for entry in found
+        if entry.kind == "natural" and (spread := entry.spread("macs")) is not None and spread.varies
+    ]
+    if not varying:
+        return []
+    if len(varying) > _MOST_RANGES:
+        return ["Executed MACs differ between seeds; their smallest and largest are in table.csv."]
+    unit = numbers.unit_for([spread.mean for _, spread in varying])
+    told = "; ".join(
+        f"{title} {numbers.count(spread.low, unit)}–{numbers.count(spread.high, unit)} {unit.symbol}".rstrip()
+        for title, spread in varying
+    )
+    return [f"Executed MACs are means over seeds, which differ: {told}."]
+
+
+def _recipe(facts: SuiteFacts) -> str:
+    recipe, epochs = facts.recipe, facts.recipe.epochs
+    profile = f"Profile {facts.profile}. " if facts.profile else ""
+    steps = ", ".join(f"{100 * milestone:g} %" for milestone in recipe.milestones)
+    schedule = f"× {recipe.gamma:g} at {steps}" if recipe.schedule == "step" else recipe.schedule
+    return (
+        f"{profile}Recipe: {epochs.dense}+{epochs.search}+{epochs.finetune} epochs (baseline {epochs.schedule}), "
+        f"SGD, batch {recipe.batch}, learning rate {numbers.plain(recipe.lr)} ({schedule}), "
+        f"momentum {recipe.momentum:g}, weight decay {numbers.plain(recipe.weight_decay)}, {recipe.precision}."
+    )
+
+
+def _provenance(done: Sequence[Row]) -> list[str]:
+    """Where the figures were measured, one line for each kind of place."""
+    places: Counter[str] = Counter()
+    for row in done:
+        known = row.provenance
+        versions = known.get("versions") or {}
+        where = known.get("device_name") or known.get("processor")
+        parts = [
+            f"commit {str(known['commit'])[:12]}{' with changes' if known.get('dirty') else ''}"
+            if known.get("commit")
+            else "",
+            f"torch {versions['torch']}" if isinstance(versions, dict) and versions.get("torch") else "",
+            f"{where}" if where else "",
+            f"{known['threads']} threads" if known.get("threads") and not known.get("device_name") else "",
+        ]
+        places[", ".join(part for part in parts if part)] += 1
+    told = [(_one_line(place), cells) for place, cells in places.most_common(_MOST_LEFT_OUT) if place]
+    if len(told) == 1 and len(places) == 1:
+        return [f"Measured at {told[0][0]}."]
+    return [f"{cells} cells measured at {place}." for place, cells in told]
+
+
+def _one_line(text: str) -> str:
+    joined = " ".join(text.split())
+    return joined if len(joined) <= _LONGEST_REASON else joined[: _LONGEST_REASON - 1] + "…"

@@ -1,0 +1,196 @@
+"""The report as data: CSV at full precision, one JSON object a cell, one JSON document for the whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from harness.report.entries import Entry
+from harness.report.facts import SuiteFacts
+from harness.report.notes import footnotes
+from harness.report.table import Table
+from harness.store.rows import Row
+from harness.suite.cell import Cell
+from harness.suite.recipe import Recipe
+
+FIGURES = ("paper_flops", "paper_params", "macs", "params", "training_macs", "device_seconds")
+COSTS = ("paper_flops", "paper_params", "macs", "params")
+_ROW_FIELDS = tuple(field.name for field in fields(Row) if field.name not in ("cell", "curve"))
+
+
+def entry_record(entry: Entry) -> dict[str, Any]:
+    """One printed line at full precision: shares 0..1, plain counts, seconds."""
+    record: dict[str, Any] = {
+        "model": entry.title,
+        "method": entry.cell.method,
+        "point": entry.cell.point,
+        "backbone": entry.cell.backbone,
+        "dataset": entry.cell.data.name,
+        "cells": len(entry.rows),
+        "done": len(entry.done),
+        "failed": len(entry.failed),
+        "seeds": list(entry.seeds),
+    }
+    for name in ("top1", "top5"):
+        found = entry.accuracy("top1" if name == "top1" else "top5")
+        record[f"{name}_mean"] = found.mean if found is not None else None
+        record[f"{name}_half_width"] = found.half_width if found is not None else None
+    for figure in FIGURES:
+        spread = entry.spread(figure)  # type: ignore[arg-type]
+        record[f"{figure}_mean"] = spread.mean if spread is not None else None
+        record[f"{figure}_min"] = spread.low if spread is not None else None
+        record[f"{figure}_max"] = spread.high if spread is not None else None
+    for cost in COSTS:
+        record[f"{cost}_ratio"] = entry.ratio(cost)  # type: ignore[arg-type]
+    record["epochs"] = entry.epochs
+    record["train_images"] = entry.train_images
+    record["cuts"] = list(entry.cell.cuts)
+    record["notes"] = footnotes(entry)
+    return record
+
+
+def table_csv(tables: Sequence[Table]) -> str:
+    """One line for each printed line of our own."""
+    return _csv([entry_record(entry) for table in tables for entry in table.entries])
+
+
+def difference_records(table: Table) -> list[dict[str, Any]]:
+    """The paired differences at full precision; shares of 1."""
+    return [
+        {
+            "backbone": table.backbone,
+            "model": difference.entry.title,
+            "against": difference.partner.title,
+            "top1_difference_mean": difference.top1.mean,
+            "top1_difference_half_width": difference.top1.half_width,
+            "seeds": difference.top1.n,
+            "macs_relative_difference": difference.macs_gap,
+        }
+        for difference in table.differences
+    ]
+
+
+def differences_csv(tables: Sequence[Table]) -> str:
+    """One line for each paired difference."""
+    return _csv([record for table in tables for record in difference_records(table)])
+
+
+class _Recipes:
+    """Recipes as JSON values; the cells of a suite share one, so that each is converted once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Recipe, dict[str, Any]]] = {}
+
+    def values(self, recipe: Recipe) -> dict[str, Any]:
+        if id(recipe) not in self._known:
+            self._known[id(recipe)] = (recipe, recipe.model_dump(mode="json"))
+        return self._known[id(recipe)][1]
+
+
+def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
+    return {
+        "label": cell.label,
+        "backbone": cell.backbone,
+        "dataset": cell.data.name,
+        "dataset_images": cell.data.train_images,
+        "method": cell.method,
+        "params": cell.params,
+        "point": cell.point,
+        "seed": cell.seed,
+        "budget": asdict(cell.budget) if cell.budget is not None else None,
+        "match": cell.match.label if cell.match is not None else None,
+        "allocate": cell.allocate,
+        "widths_of": cell.widths_of.label if cell.widths_of is not None else None,
+        "candidates": [candidate.label for candidate in cell.candidates],
+        "cuts": list(cell.cuts),
+        "recipe": recipes.values(cell.recipe),
+    }
+
+
+def row_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """One record a cell: what was asked for and all that is known of it but its curve."""
+    recipes = _Recipes()
+    return [_cell_record(row.cell, recipes) | {name: getattr(row, name) for name in _ROW_FIELDS} for row in rows]
+
+
+def rows_csv(rows: Iterable[Row]) -> str:
+    """One line a cell; lists and mappings as JSON."""
+    return _csv(row_records(rows))
+
+
+def rows_jsonl(rows: Iterable[Row]) -> str:
+    """One JSON object a line, one line a cell."""
+    return "".join(json.dumps(record, ensure_ascii=False, default=str) + "\n" for record in row_records(rows))
+
+
+def curves_csv(rows: Iterable[Row]) -> str:
+    """One line for each cell and epoch."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("cell", "stage", "epoch", "loss", "train_top1", "held_out_top1"))
+    for row in rows:
+        label = row.cell.label
+        writer.writerows(
+            (label, point.stage, point.epoch, point.loss, point.train_top1, point.held_out_top1) for point in row.curve
+        )
+    return file.getvalue()
+
+
+def report_json(rows: Sequence[Row], facts: SuiteFacts) -> dict[str, Any]:
+    """The whole report as one JSON document: shares 0..1, plain counts, seconds."""
+    from harness.report.table import tables
+
+    return {
+        "suite": facts.name,
+        "title": facts.title,
+        "profile": facts.profile,
+        "dataset": facts.data_title,
+        "seeds": list(facts.seeds),
+        "cells": dict(Counter(row.state for row in rows)),
+        "tables": [_table_record(table, facts) for table in tables(rows, facts)],
+    }
+
+
+def _table_record(table: Table, facts: SuiteFacts) -> dict[str, Any]:
+    published: dict[str, Any] | None = None
+    if facts.published is not None:
+        apart = table.published
+        published = {
+            "reference": facts.published,
+            "comparable": apart is None,
+            "heading": apart.heading if apart is not None else None,
+            "rows": [asdict(row) for row in table.quoted],
+        }
+    return {
+        "backbone": table.backbone,
+        "title": table.title,
+        "entries": [entry_record(entry) for entry in table.entries],
+        "differences": difference_records(table),
+        "published": published,
+        "above": list(table.above),
+        "notes": list(table.main.notes),
+    }
+
+
+def _csv(records: Sequence[Mapping[str, Any]]) -> str:
+    """Records of one shape as CSV: None is empty, lists and mappings are JSON, line breaks in texts become spaces."""
+    file = io.StringIO()
+    if not records:
+        return ""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(records[0])
+    writer.writerows([_flat(value) for value in record.values()] for record in records)
+    return file.getvalue()
+
+
+def _flat(value: Any) -> Any:
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, str):
+        return " ".join(value.split()) if "\n" in value or "\r" in value else value
+    return value

@@ -1,0 +1,30 @@
+"""What all tests share: one thread, a cache of their own, small cells on the embedded digits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Timings and costs of the tests stay out of the user's cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def cifar10_folder() -> Path:
+    """The folder of the real CIFAR-10, or a skip."""
+    folder = Path(os.environ.get("HARNESS_DATA", "data"))
+    if not (folder / "cifar-10-batches-py").is_dir():
+        pytest.skip("CIFAR-10 is not in $HARNESS_DATA: python -m harness data cifar10")
+    return folder
