@@ -89,6 +89,13 @@ class Feeder(Searcher):  # type: ignore[misc]
         self._place = place
         self._jobs: dict[str, str] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune writes its searcher to its scratch folder, which is never read back."""
+        return {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Feeder:
+        return self
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """A job's configuration, None while there is none, FINISHED once there never will be."""
         job = self._board.next()

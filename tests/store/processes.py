@@ -1,9 +1,10 @@
-"""Helpers: other processes that work on the same results folder."""
+"""Helpers: other processes that work on the same results folder, and what the machine allows."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 
@@ -21,3 +22,17 @@ def line(process: subprocess.Popen[str]) -> str:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def permissions_bind() -> bool:
+    """Whether this process is kept from writing to read-only folders (root mostly is not)."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        try:
+            (folder / "file").touch()
+        except PermissionError:
+            return True
+        finally:
+            folder.chmod(0o755)
+        return False

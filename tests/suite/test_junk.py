@@ -45,7 +45,7 @@ SOUND: dict[str, Any] = {
     "report": {"x": ["macs"]},
     "profiles": {"smoke": {"seeds": [3]}},
 }
-checked = settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+checked = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def loads_or_explains(folder: Path, text: str, overrides: list[str]) -> None:

@@ -1,0 +1,28 @@
+"""All pictures of a table, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.report.curves_plot import curves
+from harness.report.facts import SuiteFacts
+from harness.report.pareto_plot import pareto
+from harness.report.table import Table
+from harness.report.widths_plot import widths
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CAPTIONS = {
+    "pareto_macs": "Top-1 over MACs",
+    "pareto_params": "Top-1 over parameters",
+    "widths": "Channels kept in each layer",
+    "curves": "Training loss and accuracy by epoch",
+}
+
+
+def figures(table: Table, facts: SuiteFacts) -> dict[str, Figure]:
+    """{name: figure} of all pictures that the measured rows can fill; to be called within `figure.settings()`."""
+    found = {f"pareto_{axis}": pareto(table, axis, facts) for axis in facts.x}
+    found |= {"widths": widths(table), "curves": curves(table)}
+    return {name: figure for name, figure in found.items() if figure is not None}

@@ -1,0 +1,75 @@
+"""Writes a report: every file whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import UserError, unknown
+from harness.report import records
+from harness.report.facts import SuiteFacts
+from harness.report.latex import latex
+from harness.report.markdown import markdown
+from harness.report.table import Table, tables
+from harness.store.atomic import write_bytes
+from harness.store.rows import Row
+
+FORMATS = ("md", "latex", "csv", "png", "pdf")
+ALIASES = {"markdown": "md", "tex": "latex"}
+Pictures = dict[str, list[tuple[str, str]]]
+
+
+def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Writes the report's files and gives their paths.
+
+    `md`: report.md. `latex`: report.tex. `csv`: table.csv, differences.csv, rows.csv, rows.jsonl, curves.csv.
+    `png`, `pdf`: pareto_macs, pareto_params, widths, curves; with several backbones, each with the backbone's name.
+
+    Args:
+        rows: one a cell, in the suite's order.
+        facts: of the suite.
+        folder: where the files go; made if it is not there.
+        formats: which; the report shows the pictures that are written with it.
+
+    Raises:
+        UserError: a format is unknown, a published table does not exist, or a file cannot be written.
+    """
+    wanted = {ALIASES.get(name, name) for name in formats}
+    for name in wanted:
+        if name not in FORMATS:
+            raise UserError(unknown("format", name, FORMATS))
+    made = tables(rows, facts)
+    files: dict[str, bytes] = {}
+    pictures = {kind: _pictures(made, facts, kind, files) for kind in ("png", "pdf") if kind in wanted}
+    texts: dict[str, tuple[str, Callable[[], str]]] = {
+        "report.md": ("md", lambda: markdown(made, facts, pictures.get("png"))),
+        "report.tex": ("latex", lambda: latex(made, facts, pictures.get("pdf") or pictures.get("png"))),
+        "table.csv": ("csv", lambda: records.table_csv(made)),
+        "differences.csv": ("csv", lambda: records.differences_csv(made)),
+        "rows.csv": ("csv", lambda: records.rows_csv(rows)),
+        "rows.jsonl": ("csv", lambda: records.rows_jsonl(rows)),
+        "curves.csv": ("csv", lambda: records.curves_csv(rows)),
+    }
+    files |= {name: text().encode() for name, (kind, text) in texts.items() if kind in wanted}
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    return [folder / name for name in files]
+
+
+def _pictures(
+    made: Sequence[Table], facts: SuiteFacts, kind: Literal["png", "pdf"], files: dict[str, bytes]
+) -> Pictures:
+    """Draws all pictures into `files` and gives {backbone: [(caption, file name)]}."""
+    from harness.report.figure import rendered, settings
+    from harness.report.plots import CAPTIONS, figures
+
+    found: Pictures = {}
+    with settings():
+        for table in made:
+            suffix = f"_{table.backbone}" if len(made) > 1 else ""
+            for name, figure in figures(table, facts).items():
+                file = f"{name}{suffix}.{kind}"
+                files[file] = rendered(figure, kind)
+                found.setdefault(table.backbone, []).append((CAPTIONS[name], file))
+    return found
