@@ -36,9 +36,9 @@ def load(folder: Path) -> RawData:
     except (RuntimeError, OSError) as error:
         raise UserError(_what_is_wrong(folder, error)) from error
     return RawData(
-        torch.from_numpy(train.data),
+        torch.from_numpy(train.data).contiguous(),
         torch.tensor(train.targets, dtype=torch.int64),
-        torch.from_numpy(test.data),
+        torch.from_numpy(test.data).contiguous(),
         torch.tensor(test.targets, dtype=torch.int64),
     )
 

@@ -47,7 +47,7 @@ class DeviceLoader:
         self._channels_last = channels_last
         self._height, self._width, self._channels = (int(length) for length in images.shape[1:])
         border = (0, 0, *(4 * [self._padding]))
-        self._images = torch.nn.functional.pad(images.to(self.device), border)
+        self._images = torch.nn.functional.pad(images.to(self.device), border).contiguous()
         self._labels = labels.to(self.device)
         mean = torch.tensor(data_set.mean, dtype=torch.float64)
         deviation = torch.tensor(data_set.std, dtype=torch.float64)
@@ -94,7 +94,7 @@ class DeviceLoader:
         """All images as they are, in their own order; shapes and batches as in `epoch`."""
         top, left = (slice(self._padding, self._padding + length) for length in (self._height, self._width))
         for start, end in batch_bounds(len(self), batch):
-            yield self._normalised(self._images[start:end, top, left]), self._labels[start:end]
+            yield self._normalised(self._images[start:end, top, left]), self._labels[start:end].clone()
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         """Uint8, B × H × W × C values, to float32 [B, C, H, W]: (pixel / 255 - mean) / standard deviation."""

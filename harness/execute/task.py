@@ -66,12 +66,22 @@ class HarnessTask:
                 )
         mode = self._config["allocate"]
         if mode == "from":
-            return best_channels(scores, self._config["widths"])
+            return best_channels(scores, self._partner_widths())
         if self.target is None:
             raise UserError("this method needs a budget")
         if mode == "global":
             return global_kept(scores, groups, self.cost, self.target)
         return best_channels(scores, uniform_widths(groups, self.cost, self.target))
+
+    def _partner_widths(self) -> dict[str, int]:
+        """The partner's widths of the groups that this cell may cut; the others must be whole in the partner too."""
+        widths: dict[str, int] = self._config["widths"]
+        mine = {group.name for group in self.groups}
+        whole = self.graph.widths
+        for name, width in widths.items():
+            if name not in mine and width != whole[name]:
+                raise StageFailure("out of reach", f"the partner cut group {name!r}, which `cuts` leaves whole here")
+        return {name: width for name, width in widths.items() if name in mine}
 
     def training_batches(self, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Augmented training batches of one pass, in an order of its own."""

@@ -20,10 +20,10 @@ def count_macs(network: nn.Module, example: Tensor) -> int:
         network: left as it is.
         example: images [batch, channels, height, width] on the network's device.
     """
-    from fvcore.nn import FlopCountAnalysis
-
     with _evaluating(network), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fvcore rests on torch.jit, which is deprecated
+        from fvcore.nn import FlopCountAnalysis
+
         analysis = FlopCountAnalysis(network, example)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         by_operator = analysis.by_operator()

@@ -26,6 +26,8 @@ def curves(table: Table) -> Figure | None:
 
     The accuracy is that on training images where a recipe trains on the held-out ones too.
     """
+    from matplotlib.ticker import MaxNLocator
+
     shown = _chosen([entry for entry in table.entries if any(row.curve for row in entry.done)])
     if not shown:
         return None
@@ -39,10 +41,12 @@ def curves(table: Table) -> Figure | None:
     upper = place_axes(figure, 0.5, bottom + _PANEL + 0.1, COLUMN_WIDTH - 0.6, _PANEL)
     colours, dashes = _looks(shown)
     handles = []
-    longest, losses = 0, []
+    longest = 0
+    losses: list[float] = []
     for entry, colour, dash in zip(shown, colours, dashes, strict=True):
         epochs, loss, accuracy = _means(entry, held_out)
-        longest, losses = max(longest, *epochs), losses + loss
+        longest = max(longest, *epochs)
+        losses += loss
         for axes, values in ((upper, loss), (lower, accuracy)):
             (line,) = axes.plot(epochs, values, color=colour, linewidth=0.9)
             if dash:
@@ -51,6 +55,7 @@ def curves(table: Table) -> Figure | None:
     for axes in (upper, lower):
         axes.set_xlim(0.5, longest + 0.5)
         axes.grid(visible=False, axis="x")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     if min(losses) > 0:
         upper.set_yscale("log")
         _plain_log_ticks(upper, min(losses), max(losses))

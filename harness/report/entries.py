@@ -170,7 +170,7 @@ def sorted_by_cost(found: Sequence[Entry]) -> list[Entry]:
         partner = by_point.get(entry.partner) if entry.partner is not None else None
         own, theirs = entry.spread("macs"), partner.spread("macs") if partner is not None else None
         if theirs is not None and (own is None or abs(own.mean / theirs.mean - 1) <= NEARLY_EQUAL):
-            return (False, -theirs.mean, True, entry.position)
+            return (True, -theirs.mean, True, entry.position)
         return (not entry.is_whole, -own.mean if own is not None else 0.0, False, entry.position)
 
     return sorted(found, key=place)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LEGEND_LINE = 0.155
-_LETTER = 0.058
-_HANDLE = 0.42
+_LEGEND_LINE = 0.148
+_LETTER = 0.05
+_HANDLE = 0.4
 
 
 @contextmanager
@@ -25,7 +25,9 @@ def settings() -> Iterator[None]:
     """Within it, figures are made and saved with the report's fonts and lines."""
     import matplotlib
 
-    with matplotlib.rc_context(style.SETTINGS):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # a user's own matplotlibrc must not change a report
+        matplotlib.rcParams.update(style.SETTINGS)
         yield
 
 

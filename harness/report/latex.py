@@ -102,7 +102,7 @@ def latex(
     """
     parts = [_HEAD]
     for table in tables:
-        caption = f"{facts.title}: {table.title}"
+        caption = facts.title if facts.title == table.title else f"{facts.title}: {table.title}"
         label = "".join(letter for letter in f"{facts.name}-{table.backbone}" if letter.isalnum() or letter in "-:")
         if table.main.lines:
             footnotes = [rf"\textsuperscript{{{letter}}} {escape(text)}" for letter, text in table.footnotes]
@@ -118,7 +118,7 @@ def latex(
 
 
 def _table(block: Block, caption: str, label: str, notes: Sequence[str]) -> str:
-    columns = "l" + "r" * (len(block.header) - 1)
+    columns = "l" * block.text_columns + "r" * (len(block.header) - block.text_columns)
     lines = [" & ".join(escape(cell) for cell in block.header) + r" \\", r"\midrule"]
     for line in block.lines:
         cells = [escape(cell) for cell in line.cells]
@@ -141,8 +141,10 @@ def _table(block: Block, caption: str, label: str, notes: Sequence[str]) -> str:
 {grid}
 \bottomrule
 \end{{tabular}}}}%
-\ifdim\wd0>\textwidth\resizebox{{\textwidth}}{{!}}{{\usebox0}}\else\usebox0\fi
-\begin{{minipage}}{{\textwidth}}\footnotesize\smallskip
+\ifdim\wd0>\textwidth\sbox0{{\resizebox{{\textwidth}}{{!}}{{\usebox0}}}}\fi
+\ifdim\dimexpr\ht0+\dp0>0.8\textheight\sbox0{{\resizebox*{{!}}{{0.8\textheight}}{{\usebox0}}}}\fi
+\usebox0\par\smallskip
+\begin{{minipage}}{{\textwidth}}\footnotesize
 {small}
 \end{{minipage}}
 \end{{table*}}

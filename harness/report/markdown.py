@@ -29,9 +29,10 @@ def markdown(
         facts: of the suite.
         pictures: {backbone: [(caption, path relative to the report)]}.
     """
-    parts = [f"# {escape(facts.title)}", f"Suite {escape(facts.name)}."]
+    parts = [f"# {escape(facts.title)}"]
     for table in tables:
-        parts.append(f"## {escape(table.title)}")
+        if table.title != facts.title:
+            parts.append(f"## {escape(table.title)}")
         parts += [escape(line) for line in table.above]
         if table.main.lines:
             parts.append(_grid(table.main))
@@ -47,7 +48,8 @@ def markdown(
 
 def _grid(block: Block) -> str:
     lines = [_line([escape(cell) for cell in block.header])]
-    lines.append(_line([":---"] + ["---:"] * (len(block.header) - 1)))
+    numbers = len(block.header) - block.text_columns
+    lines.append(_line([":---"] * block.text_columns + ["---:"] * numbers))
     for line in block.lines:
         cells = [escape(cell) for cell in line.cells]
         if line.published:

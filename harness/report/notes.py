@@ -83,7 +83,7 @@ def above(rows: Sequence[Row], left_out: Sequence[Entry]) -> tuple[str, ...]:
     if states["done"] == len(rows):
         return ()
     counted = [f"{states[state]} {state}" for state in ("done", "failed", "running", "waiting") if states[state]]
-    found = [f"{len(rows)} cells: {', '.join(counted)}."]
+    found = [f"{len(rows)} cell{'s' if len(rows) != 1 else ''}: {', '.join(counted)}."]
     if left_out:
         named = ", ".join(entry.title for entry in left_out[:_MOST_LEFT_OUT])
         more = len(left_out) - _MOST_LEFT_OUT
@@ -102,9 +102,11 @@ def footer(found: Sequence[Entry], facts: SuiteFacts, published_reference: str |
             "± is the half-width of a 95 % t-interval of the mean over the seeds of the line; a single seed has none."
         )
     lines.append("Top-1 and top-5 are the last epoch's, on the test split, which is read once for each cell.")
+    by_paper = any(row.paper_flops is not None for row in done)
     lines.append(
         "MACs are multiply-adds of convolutions and linear layers of the network as executed, for one image. "
-        "FLOPs and Params follow the counting rule of the DNAL paper. (×) is the reduction against the whole network."
+        + ("FLOPs and Params follow the counting rule of the DNAL paper. " if by_paper else "")
+        + "(×) is the reduction against the whole network."
     )
     lines.append(
         "Cost is epochs of dense training, search and fine-tuning; training MACs and device time are a cell's own, "
@@ -223,7 +225,7 @@ def _provenance(done: Sequence[Row]) -> list[str]:
             else "",
             f"torch {versions['torch']}" if isinstance(versions, dict) and versions.get("torch") else "",
             f"{where}" if where else "",
-            f"{known['threads']} threads" if known.get("threads") and not known.get("device_name") else "",
+            f"threads: {known['threads']}" if known.get("threads") and not known.get("device_name") else "",
         ]
         places[", ".join(part for part in parts if part)] += 1
     told = [(_one_line(place), cells) for place, cells in places.most_common(_MOST_LEFT_OUT) if place]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _HEIGHT = 2.1
 _SIDE_STEP = 2.4
 """Points between networks of equal cost, which are drawn side by side."""
+_WIDEST_SHIFT = 11.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def _ours(measured: Sequence[Entry], cost: Cost, unit: numbers.Unit, facts: Suit
     for entry in sorted(measured, key=lambda entry: entry.position):
         gathered.setdefault((entry.cell.method, entry.kind == "widths"), []).append(entry)
     found: list[_Series] = []
+    steered: list[bool] = []
     for (method, is_control), group in gathered.items():
         label = facts.method_title(method)
         partner = group[0].cell.widths_of
@@ -85,11 +87,15 @@ def _ours(measured: Sequence[Entry], cost: Cost, unit: numbers.Unit, facts: Suit
         points = tuple(point for entry in group if (point := _point(entry, cost, unit)) is not None)
         if points:
             found.append(_Series(label, looks[method], "left" if is_control else "full", points))
-    # Controls stand at their partner's cost: what would lie on one vertical line is spread to both sides of it.
-    controls = [one for one, group in zip(found, gathered.values(), strict=False) if group[0].partner is not None]
-    for number, one in enumerate(controls):
-        side = 1 if number % 2 == 0 else -1
-        found[found.index(one)] = replace(one, shift=side * (number // 2 + 1) * _SIDE_STEP)
+            steered.append(all(entry.kind != "natural" for entry in group))
+    # What was driven to a budget or to a partner's cost would lie on one vertical line: it is spread to both sides.
+    step = min(_SIDE_STEP, 2 * _WIDEST_SHIFT / max(sum(steered), 1))
+    number = 0
+    for position, is_steered in enumerate(steered):
+        if is_steered:
+            side = 1 if number % 2 == 0 else -1
+            found[position] = replace(found[position], shift=side * (number // 2 + 1) * step)
+            number += 1
     return found
 
 
@@ -162,9 +168,10 @@ def _limits(axes: Axes, series: Sequence[_Series]) -> None:
     """Limits that hold every mean; an interval that is wider than all means are apart runs out of the picture."""
     points = [point for one in series for point in one.points]
     xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
-    margin = 1.12 * (max(xs) / min(xs)) ** 0.05
+    margin = 1.08 * (max(xs) / min(xs)) ** 0.03
     log_axis(axes, min(xs) / margin, max(xs) * margin)
     span = max(max(ys) - min(ys), 1.0)
     low = min(max(y - (bar or 0.0), min(ys) - 0.4 * span) for _, y, bar in points)
     high = max(min(y + (bar or 0.0), max(ys) + 0.4 * span) for _, y, bar in points)
-    axes.set_ylim(low - 0.05 * span, high + 0.05 * span)
+    margin = max(0.05 * span, (1.0 - (high - low)) / 2)
+    axes.set_ylim(low - margin, high + margin)

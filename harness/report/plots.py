@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CAPTIONS = {
-    "pareto_macs": "Top-1 over MACs",
-    "pareto_params": "Top-1 over parameters",
-    "widths": "Channels kept in each layer",
-    "curves": "Training loss and accuracy by epoch",
+    "pareto_macs": "Top-1 over MACs; points of equal MACs are drawn side by side",
+    "pareto_params": "Top-1 over parameters; points of equal count are drawn side by side",
+    "widths": "Channels kept in each layer: mean over seeds, smallest to largest seed as a line",
+    "curves": "Training loss and accuracy by epoch, means over seeds; dotted: where stages end",
 }
 
 

@@ -16,7 +16,7 @@ FONT = 8.0
 SMALL_FONT = 7.0
 GREY = "0.45"
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "font.size": FONT,
     "axes.labelsize": FONT,
     "axes.titlesize": FONT,

@@ -31,12 +31,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Block:
-    """Lines under a header, with a heading of their own and what a reader must know of them."""
+    """Lines under a header, with a heading of their own and what a reader must know of them.
+
+    The first `text_columns` are words, the rest numbers.
+    """
 
     heading: str
     header: tuple[str, ...]
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = ()
+    text_columns: int = 1
 
 
 @dataclass(frozen=True)
@@ -249,7 +253,8 @@ def _paired(compared: Sequence[Difference], facts: SuiteFacts) -> tuple[Block, .
             for difference in found
         )
         header = ("Method", "Against", "Δ top-1 (points)", "Δ MACs", "Seeds")
-        blocks.append(Block(f"Paired differences against {title} at equal MACs", header, lines, notes.paired(title)))
+        heading = f"Paired differences against {title} at equal MACs"
+        blocks.append(Block(heading, header, lines, notes.paired(title), text_columns=2))
     return tuple(blocks)
 
 

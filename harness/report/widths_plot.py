@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.entries import Entry
 from harness.report.figure import new_figure, place_axes
-from harness.report.style import COLUMN_WIDTH, GREY, PAGE_WIDTH, styles
+from harness.report.style import COLUMN_WIDTH, PAGE_WIDTH, styles
 from harness.report.table import Table
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def widths(table: Table) -> Figure | None:
             axes.set_xlabel("Layer, in the network's order", labelpad=2)
         else:
             axes.tick_params(labelbottom=False)
-        if line == lines // 2:
-            axes.set_ylabel("Channels kept (%)", labelpad=2)
+    middle = bottom + (height - bottom) / 2
+    figure.text(0.02 / full, middle / height, "Channels kept (%)", rotation=90, ha="left", va="center")
     return figure
 
 
@@ -86,5 +86,4 @@ def _panel(axes: Axes, entry: Entry, colour: str) -> None:
     axes.set_ylim(0, 118)
     axes.set_yticks([0, 50, 100])
     axes.grid(visible=False, axis="x")
-    axes.axhline(100, color=GREY, linewidth=0.5, linestyle=":")
     axes.set_title(" ".join(entry.title.split()), loc="left", pad=3, fontsize=7)

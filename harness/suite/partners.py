@@ -61,6 +61,9 @@ def resolve_partners(drafts: Sequence[Draft], named: Sequence[str], problems: Pr
         if draft.partner is None:
             settled[index] = _with_candidates(draft, natural, problems)
             partners.setdefault(draft.cell.method, []).append(settled[index])
+    for method, listed in partners.items():
+        # at a budget everybody meets the same cost anyway: only the outcomes that the method chose itself are matched
+        partners[method] = [cell for cell in listed if cell.budget is None] or listed
     cells: list[Cell] = []
     seen = _Seen(problems)
     leaning = {draft.cell.method for draft in drafts if draft.partner is not None}

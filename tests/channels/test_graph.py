@@ -1,0 +1,146 @@
+"""Which channels live or die together, on networks with one feature each."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from harness.backbones import build
+from harness.channels.graph import ChannelGraph, Consumer
+from harness.data.catalogue import data_set
+from harness.errors import StageFailure, UserError
+from tests.channels.networks import IMAGES, NETWORKS, Chain, Depthwise, PreActivation, Residual, example
+
+
+def test_a_chain_has_one_group_between_two_layers() -> None:
+    graph = example(Chain)[1]
+    assert list(graph.groups) == ["conv1", "conv2", "conv3", "linear1"]
+    second = graph.groups["conv2"]
+    assert second.size == 8
+    assert second.kind == "inner"
+    assert second.producers == ("conv2",)
+    assert second.norms == second.gate_points == ("bn2",)
+    assert second.consumers == (Consumer("conv3", 1),)
+
+
+def test_a_flatten_gives_each_channel_several_columns() -> None:
+    assert example(Chain)[1].groups["conv3"].consumers == (Consumer("linear1", 16),)
+
+
+def test_a_group_without_batch_norm_has_no_gate_point() -> None:
+    assert example(Chain)[1].groups["conv3"].gate_points == ()
+
+
+def test_a_hidden_linear_layer_is_a_group_of_kind_fc() -> None:
+    group = example(Chain)[1].groups["linear1"]
+    assert (group.kind, group.gate_points) == ("fc", ("bn",))
+
+
+@pytest.mark.parametrize(("kind", "output"), [(Chain, "linear2"), (Residual, "linear")])
+def test_the_classifiers_outputs_are_no_group(kind: type[nn.Module], output: str) -> None:
+    groups = example(kind)[1].groups.values()
+    assert all(output not in group.producers for group in groups)
+
+
+def test_what_is_added_together_is_one_stream() -> None:
+    groups = example(Residual)[1].groups
+    assert {name: group.kind for name, group in groups.items()} == {
+        "stem": "stream",
+        "conv1": "inner",
+        "conv3": "inner",
+        "conv4": "stream",
+    }
+    assert groups["stem"].producers == ("stem", "conv2")
+    assert groups["stem"].gate_points == ("stem_bn", "bn2")
+    assert groups["conv4"].producers == ("conv4", "projection")
+    assert [consumer.layer for consumer in groups["stem"].consumers] == ["conv1", "conv3", "projection"]
+
+
+def test_a_depthwise_filter_is_tied_to_the_channels_it_filters() -> None:
+    group = example(Depthwise)[1].groups["expand"]
+    assert group.kind == "depthwise"
+    assert group.producers == ("expand", "filter", "excite")
+    assert [consumer.layer for consumer in group.consumers] == ["squeeze", "project"]
+
+
+def test_the_gate_of_a_depthwise_group_sits_after_the_filter() -> None:
+    assert example(Depthwise)[1].groups["expand"].gate_points == ("filter_bn",)
+
+
+def test_every_batch_norm_that_reads_a_bare_stream_is_a_gate_point() -> None:
+    assert example(PreActivation)[1].groups["stem"].gate_points == ("bn1", "bn2")
+
+
+def test_inner_cuts_include_depthwise_and_leave_streams() -> None:
+    graph = example(Depthwise)[1]
+    assert [group.name for group in graph.cuttable(["inner"])] == ["expand", "squeeze"]
+    assert [group.name for group in graph.cuttable(["stream"])] == ["stem"]
+    assert example(Chain)[1].cuttable(["branch"]) == []
+
+
+def test_an_unknown_kind_of_cut_says_what_was_meant() -> None:
+    with pytest.raises(UserError, match="did you mean 'inner'"):
+        example(Chain)[1].cuttable(["iner"])
+
+
+def test_a_group_prints_what_it_is() -> None:
+    assert str(example(Chain)[1].groups["conv1"]) == (
+        "conv1: 6 inner channels, written by conv1; normalised by bn1; read by conv2; gate at bn1"
+    )
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_tracing_changes_nothing(kind: type[nn.Module]) -> None:
+    network = kind()
+    network.train()
+    frozen = next(network.parameters()).requires_grad_(False)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    generator = torch.get_rng_state()
+    with torch.inference_mode():
+        ChannelGraph.trace(network, IMAGES)
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert all(module.training for module in network.modules())
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert not frozen.requires_grad
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_resized_graph_is_the_graph_of_the_cut_network(kind: type[nn.Module]) -> None:
+    from harness.channels.surgery import cut
+
+    network, graph = example(kind)
+    kept = {name: tuple(range(1, size)) for name, size in graph.widths.items()}
+    traced = ChannelGraph.trace(cut(network, graph, kept), IMAGES)
+    assert graph.resized({name: size - 1 for name, size in graph.widths.items()}) == traced
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ({"conv9": (0,)}, "did you mean 'conv"),
+        ({"conv1": ()}, "keeps no channel"),
+        ({"conv1": (0, 6)}, "run from 0 to 6; it has 0 to 5"),
+        ({"conv1": (-1, 2)}, "run from -1"),
+        ({"conv1": (2, 1)}, "ascending"),
+        ({"conv1": (1, 1)}, "ascending"),
+    ],
+)
+def test_a_wrong_selection_is_refused(kept: dict[str, tuple[int, ...]], message: str) -> None:
+    with pytest.raises(StageFailure, match=message) as failure:
+        example(Chain)[1].check(kept)
+    assert failure.value.reason == "invalid network"
+
+
+def test_vgg16_is_traced_in_well_under_a_second() -> None:
+    with torch.device("meta"):
+        network = build("vgg16", data_set("cifar10"))
+    started = time.process_time()
+    graph = ChannelGraph.trace(network, torch.zeros(1, 3, 32, 32))
+    assert time.process_time() - started < 1.0
+    assert list(graph.widths.values()) == [64, 64, 128, 128, *[256] * 3, *[512] * 6, 512]
+    assert all(group.gate_points for group in graph.groups.values())
