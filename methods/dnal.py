@@ -23,7 +23,9 @@ class DnalParams(Params):
 
     lambda_a: Annotated[float, Field(ge=0, le=1, description="strength of the penalty, in the paper's units")] = 1e-4
     scale_lambda: Annotated[bool, Field(description="scale λ so that a recipe of other length pushes as far")] = True
-    reference_epochs: Annotated[int, Field(ge=1, description="search epochs of the protocol that λ's units are of")] = 20
+    reference_epochs: Annotated[int, Field(ge=1, description="search epochs of the protocol that λ's units are of")] = (
+        20
+    )
     reference_steps: Annotated[int, Field(ge=1, description="steps an epoch of that protocol")] = 782
     epochs: Annotated[int | None, Field(ge=1, description="search epochs; default: the recipe's")] = None
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.01
@@ -33,10 +35,14 @@ class DnalParams(Params):
     delta_initial: Annotated[float, Field(gt=0)] = 1.0
     delta_final: Annotated[float, Field(gt=0)] = 1e4
     delta_schedule: Literal["exponential", "linear", "constant"] = "exponential"
-    delta_in_penalty: Annotated[bool, Field(description="penalise sigmoid(δ·s); the paper's code has sigmoid(s)")] = False
+    delta_in_penalty: Annotated[bool, Field(description="penalise sigmoid(δ·s); the paper's code has sigmoid(s)")] = (
+        False
+    )
     initial: Annotated[float, Field(description="where every s starts")] = 0.0
     threshold: Annotated[float, Field(gt=0, lt=1, description="a channel stays if its gate is larger")] = 0.9
-    train_classifier: Annotated[bool, Field(description="linear layers and their batch norm train in the search")] = True
+    train_classifier: Annotated[bool, Field(description="linear layers and their batch norm train in the search")] = (
+        True
+    )
     train_batch_norm: Annotated[bool, Field(description="γ and β of the convolutions' batch norm train too")] = False
     train_convolutions: Annotated[bool, Field(description="convolutions train in the search too")] = False
     update_statistics: Annotated[bool, Field(description="batch norm's running statistics move in the search")] = True
@@ -76,7 +82,7 @@ class Dnal(GateMethod):
         epochs = cls.search_epochs(params, recipe_epochs)
         here = epochs * effective_steps(steps_per_epoch, params.momentum, params.rebuild_momentum)
         there = params.reference_epochs * effective_steps(params.reference_steps, 0.9, True)
-        return (there / here) * (0.01 / params.learning_rate) * ((1 - params.momentum) / (1 - 0.9))
+        return float((there / here) * (0.01 / params.learning_rate) * ((1 - params.momentum) / (1 - 0.9)))
 
     def initial_value(self, task: Task) -> float:
         """The parameters' start: 0 makes every gate one half."""
@@ -94,7 +100,8 @@ class Dnal(GateMethod):
 
         factor = self.strength_factor(task.params, task.steps_per_epoch, task.epochs)
         scale = gates.state["delta"] if task.params.delta_in_penalty else 1.0
-        return task.params.lambda_a * factor * torch.sigmoid(scale * torch.cat(list(gates.values.values()))).sum()
+        strength = float(task.params.lambda_a) * factor
+        return strength * torch.sigmoid(scale * torch.cat(list(gates.values.values()))).sum()
 
     def delta(self, params: DnalParams, epoch: int, epochs: int) -> float:
         """δ in an epoch of the search, counted from 0; the last epoch has the final value."""

@@ -14,10 +14,11 @@ class L1Norm(ScoreMethod):
 
     def score(self, task: Task) -> Scores:
         """{group: sum of |weight| over each channel's filters}."""
-        return {
-            group.name: sum(
-                task.network.get_submodule(layer).weight.detach().abs().flatten(1).sum(dim=1).cpu()
-                for layer in group.producers
-            )
-            for group in task.groups
-        }
+        import torch
+
+        weights = task.network.state_dict()
+        scores = {}
+        for group in task.groups:
+            filters = [weights[f"{layer}.weight"].abs().flatten(1).sum(dim=1) for layer in group.producers]
+            scores[group.name] = torch.stack(filters).sum(dim=0).cpu()
+        return scores

@@ -26,9 +26,7 @@ def cell(name: str, *, seed: int = 0, budget: float | None = None, recipe: Recip
     """A cell of the small VGG on digits; `params` are the method's own."""
     params = method(name).Params(**fields.pop("params", {})).model_dump(mode="json")
     chosen = None if budget is None else Budget("macs", budget)
-    return Cell(
-        "vgg_digits", DataChoice("digits"), name, params, seed, recipe, budget=chosen, **fields
-    )
+    return Cell("vgg_digits", DataChoice("digits"), name, params, seed, recipe, budget=chosen, **fields)
 
 
 @dataclass

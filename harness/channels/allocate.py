@@ -82,7 +82,8 @@ def best_channels(scores: Mapping[str, Tensor], widths: Mapping[str, int]) -> Ke
 def global_kept(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], cost: Cost, target: int) -> KeptChannels:
     """The channels above one threshold for all groups, set so that the cost is nearest to the target.
 
-    Scores are divided by the mean of their absolute values in the group. A group's best channel always stays.
+    Scores are divided by the mean of their absolute values in the group. A group's best channel always stays. What
+    the threshold leaves of the budget goes to the best channels below it that still fit.
 
     Args:
         scores: {group: [channels]}; all of `groups`.
@@ -114,15 +115,15 @@ def global_kept(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], co
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if cost(widths(middle)) <= target else (middle, high)
-    above, below = cost(widths(low)) - target, target - cost(widths(high))
-    gone = order[: high if below <= above else low]
-    return _without(everything, gone)
+    over, under = _without(everything, order[:low]), _refilled(everything, order[:high], cost, target)
+    return min((under, over), key=lambda kept: abs(cost(_widths(kept)) - target))
 
 
 def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: int) -> KeptChannels:
     """Takes away the channel of lowest score over all groups, again and again, until the cost meets the target.
 
-    Of equal scores the higher index goes first. A group's best channel never goes.
+    Of equal scores the higher index goes first. A group's best channel never goes. What the last channel leaves of the
+    budget goes back to the best of the channels taken away that still fit.
 
     Args:
         scores: {group: [channels]}, comparable between groups; other groups stay as `kept` has them.
@@ -136,7 +137,7 @@ def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: i
     """
     _refuse_nan(scores)
     start: KeptChannels = {name: tuple(range(len(values))) for name, values in scores.items()} | kept
-    left = {name: len(channels) for name, channels in start.items()}
+    left = _widths(start)
     if cost(left) <= target:
         return kept
     _refuse_below(cost, left | dict.fromkeys(scores, 1), target)
@@ -145,7 +146,7 @@ def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: i
     for removed, (name, _) in enumerate(order, start=1):
         left[name] -= 1
         if cost(left) <= target:
-            return _without(start, order[:removed])
+            return _refilled(start, order[:removed], cost, target)
     raise AssertionError("one channel a group meets the target")
 
 
@@ -157,6 +158,25 @@ def _weakest_first(scores: Mapping[str, Tensor], channels: KeptChannels) -> list
         ranked = sorted(indices, key=lambda channel: (values[channel], -channel))
         entries += [(values[channel], -channel, position, name) for channel in ranked[:-1]]
     return [(name, -negative) for _, negative, _, name in sorted(entries)]
+
+
+def _widths(kept: KeptChannels) -> dict[str, int]:
+    return {name: len(channels) for name, channels in kept.items()}
+
+
+def _refilled(kept: KeptChannels, gone: Sequence[tuple[str, int]], cost: Cost, target: int) -> KeptChannels:
+    """`kept` without what is gone (weakest first), but with the best of it given back as far as the target allows."""
+    widths = _widths(_without(kept, gone))
+    back, blocked = set(), set()
+    for name, channel in reversed(gone):
+        if name not in blocked:
+            raised = widths | {name: widths[name] + 1}
+            if cost(raised) <= target:
+                widths = raised
+                back.add((name, channel))
+            else:
+                blocked.add(name)
+    return _without(kept, [entry for entry in gone if entry not in back])
 
 
 def _without(kept: KeptChannels, gone: Sequence[tuple[str, int]]) -> KeptChannels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import Any
 
 from harness.cli.options import DataOption, JsonOption
 
@@ -23,7 +24,7 @@ def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
     folder = data_folder(data)
     found = versions()
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    facts = {
+    facts: dict[str, Any] = {
         "versions": found,
         "commit": commit()[0],
         "processor": processor(),
@@ -42,11 +43,11 @@ def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
     print(f"devices      {', '.join(devices) or 'none: everything runs on the processor; bf16 recipes need a GPU'}")
     print(f"disk         {facts['disk_free_gib']} GiB free here")
     print("packages     " + ", ".join(f"{name} {version}" for name, version in found.items()))
-    for name, there in facts["data"].items():  # type: ignore[attr-defined]
+    for name, there in facts["data"].items():
         how = "present" if there else f"absent from {folder}: python -m harness data {name} --data {folder}"
         print(f"data         {name}: {how}")
-    print(f"methods      {', '.join(facts['methods'])}")  # type: ignore[arg-type]
-    for name, error in facts["broken_methods"].items():  # type: ignore[attr-defined]
+    print(f"methods      {', '.join(facts['methods'])}")
+    for name, error in facts["broken_methods"].items():
         print(f"broken       {name}: {error}")
     if "ray" not in found:
         print("missing      ray: only `--executor inline` works")

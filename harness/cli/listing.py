@@ -66,7 +66,9 @@ def _datasets() -> list[dict[str, Any]]:
     rows = []
     for name, entry in DATA_SETS.items():
         kept = entry.train_images - entry.held_out_images
-        about = f"{entry.title}: {kept:,} training, {entry.held_out_images:,} held-out, {entry.test_images:,} test images"
+        about = (
+            f"{entry.title}: {kept:,} training, {entry.held_out_images:,} held-out, {entry.test_images:,} test images"
+        )
         rows.append({"name": name, "about": about + (", embedded" if entry.embedded else "")})
     return rows
 

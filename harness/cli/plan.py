@@ -104,10 +104,10 @@ def print_plan(suite: Suite, grid: Grid) -> None:
         f"epochs   {sums.epochs:,} to run; the whole grid {sums.epochs_shared:,}, without sharing "
         f"{sums.epochs_unshared:,} ({sums.epochs_unshared / max(1, sums.epochs_shared):.2f}×)"
     )
-    print(
-        f"training {sums.training_macs / 1e12:,.2f} T MACs to run; the whole grid {sums.training_macs_shared / 1e12:,.2f} T, "
-        f"without sharing {sums.training_macs_unshared / 1e12:,.2f} T"
+    open_macs, shared, unshared = (
+        f"{macs / 1e12:,.2f} T" for macs in (sums.training_macs, sums.training_macs_shared, sums.training_macs_unshared)
     )
+    print(f"training {open_macs} MACs to run; the whole grid {shared}, without sharing {unshared}")
     print(f"disk     about {sums.disk_bytes / 2**20:,.0f} MiB once all is done")
     if sums.seconds is None:
         print("time     unknown: nothing like it was measured on this machine yet")

@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.text import Text
 
 from harness.store.grid import Grid, look
-from harness.store.ledger import Ledger
 from harness.store.leases import progress
+from harness.store.ledger import Ledger
 from harness.suite.cell import Cell
 
 

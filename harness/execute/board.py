@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness.execute.job import Job, Report
 from harness.plan.stages import Chain, Stage, chain_of
-from harness.store.ledger import Ledger
 from harness.store.leases import live
+from harness.store.ledger import Ledger
 from harness.store.states import LedgerResults, cell_state
 from harness.suite.cell import Cell
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -16,9 +15,9 @@ from harness.execute.stages import run_stage
 from harness.measure.environment import provenance
 from harness.plan.stages import Stage
 from harness.plan.timing import Timing, machine, record
-from harness.store.artifacts import Damaged, has_artifact, remove_artifact, write_artifact
-from harness.store.ledger import Ledger
+from harness.store.artifacts import Damaged, has_artifact, remove_artifact, verify, write_artifact
 from harness.store.leases import Lease, acquire
+from harness.store.ledger import Ledger
 from harness.train.watch import Stopped, Watch
 
 Status = Literal["done", "failed", "stopped", "busy", "damaged", "halted"]
@@ -101,14 +100,17 @@ def _run(job: Job, stage: Stage, place: Place, ledger: Ledger, lease: Lease) -> 
         raise
     except Exception as error:
         reason, message = _why(error)
-        facts = {"cell": job.cell, "reason": reason, "message": message, "traceback": traceback.format_exc()}
-        facts["provenance"] = provenance(place.device, place.threads)
-        ledger.append("failed", stage.key, stage.kind, facts)
+        failure: dict[str, Any] = {"cell": job.cell, "reason": reason, "message": message}
+        failure["traceback"] = traceback.format_exc()
+        failure["provenance"] = provenance(place.device, place.threads)
+        ledger.append("failed", stage.key, stage.kind, failure)
         shutil.rmtree(place.checkpoints(stage.key), ignore_errors=True)
         return f"{reason}: {message}"
     seconds = time.perf_counter() - began
     write_artifact(place.results, stage.key, outcome.files)
-    facts = outcome.facts | {"cell": job.cell, "seconds": seconds}
+    facts: dict[str, Any] = outcome.facts | {"cell": job.cell}
+    # an interrupted stage trained before this process took it up
+    facts["seconds"] = max(seconds, float(facts.pop("train_seconds", 0.0)))
     facts["provenance"] = provenance(place.device, place.threads)
     ledger.append("done", stage.key, stage.kind, facts)
     shutil.rmtree(place.checkpoints(stage.key), ignore_errors=True)
@@ -129,18 +131,17 @@ def _why(error: Exception) -> tuple[str, str]:
     if isinstance(error, StageFailure):
         return error.reason, error.message
     text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-    memory = isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower()
+    memory = (
+        isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower()
+    )
     return ("out of memory" if memory else "crashed"), text
 
 
 def _make_again(stage: Stage, place: Place, ledger: Ledger) -> None:
     """Tells the ledger which parents of a stage are no longer whole, so that they are run again."""
-    from harness.store.artifacts import verify
-
     for parent in stage.parents:
-        whole: Callable[..., Any] = verify
         try:
-            whole(place.results, parent)
+            verify(place.results, parent)
         except Damaged as error:
             ledger.append("lost", parent, "", {"reason": str(error)})
             remove_artifact(place.results, parent)

@@ -32,7 +32,7 @@ from harness.suite.schema import Resources
 from harness.train.watch import Watch
 
 
-class Worker(tune.Trainable):  # type: ignore[misc]
+class Worker(tune.Trainable):
     """Runs the job of its trial in one step. It is reused: nothing of a job outlives it but the data in memory."""
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ def _ledger(results: str) -> Ledger:
     return _LEDGERS[results]
 
 
-class Feeder(Searcher):  # type: ignore[misc]
+class Feeder(Searcher):
     """Suggests the board's next job; Tune asks whenever a slot is free."""
 
     def __init__(self, board: Board, place: dict[str, Any]) -> None:
@@ -96,13 +96,13 @@ class Feeder(Searcher):  # type: ignore[misc]
     def __deepcopy__(self, memo: dict[int, Any]) -> Feeder:
         return self
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """A job's configuration, None while there is none, FINISHED once there never will be."""
         job = self._board.next()
         if job is not None:
             self._jobs[trial_id] = job.cell
             return {"job": job.to_dict(), "place": self._place}
-        return str(Searcher.FINISHED) if self._board.complete else None
+        return Searcher.FINISHED if self._board.complete else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Takes the job back; without a report its worker was lost."""
@@ -181,7 +181,7 @@ def _start_ray(address: str | None) -> None:
 
 def _check_resources(resources: Resources) -> None:
     """A cell that asks for more than the cluster has would wait for ever."""
-    there = ray.cluster_resources()
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     for name, label, wanted in (("CPU", "cores", resources.cpu), ("GPU", "GPUs", resources.gpu)):
         if wanted > there.get(name, 0):
             raise UserError(

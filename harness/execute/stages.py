@@ -102,7 +102,8 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
     if not above:
         largest = max(entry[0] for entry in reached)
         raise StageFailure(
-            "out of reach", f"the largest network of its candidates has {largest:,} {config['metric']}, below {target:,}"
+            "out of reach",
+            f"the largest network of its candidates has {largest:,} {config['metric']}, below {target:,}",
         )
     natural, parent, decision = min(above, key=lambda entry: entry[:2])
     scores, _ = read_tensors(place.results, parent, SCORES)
@@ -159,7 +160,7 @@ def _train_weights(
     """Trains all weights on the configured learning rates; (what was done, number of training images)."""
     network.to(place.device)
     if config["channels_last"]:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
     train, held_out = place.loaders(dict(config))
     step = Step(
         list(network.parameters()),
@@ -183,7 +184,12 @@ def _train_weights(
 
 
 def _billed(progress: Progress, training_macs: int) -> dict[str, Any]:
-    return {"epochs": progress.epochs, "training_macs": training_macs, "curve": progress.curve}
+    return {
+        "epochs": progress.epochs,
+        "training_macs": training_macs,
+        "train_seconds": progress.seconds,
+        "curve": progress.curve,
+    }
 
 
 def _widths(graph: ChannelGraph, kept: KeptChannels) -> dict[str, int]:

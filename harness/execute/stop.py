@@ -22,6 +22,7 @@ class StopSign:
     _stop: bool = field(default=False, repr=False)
 
     def __call__(self) -> bool:
+        """Whether to stop now."""
         now = time.monotonic()
         if not self._stop and now - self._looked >= 0.5:
             self._looked = now

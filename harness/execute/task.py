@@ -138,4 +138,3 @@ class HarnessTask:
         trains_convolutions = any(parameter.dim() == 4 for parameter in trained)
         passes = 3 if trains_convolutions else 2
         self.training_macs += passes * self.model.dense_macs * len(self._train) * progress.epochs
-

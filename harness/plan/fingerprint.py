@@ -51,7 +51,7 @@ def _file_of(module: str) -> Path | None:
 
 def _imports_of(tree: ast.Module, module: str) -> list[str]:
     """Modules of the same top-level package that `tree` imports."""
-    top = module.split(".")[0]
+    top = module.split(".", maxsplit=1)[0]
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -66,7 +66,7 @@ def _imports_of(tree: ast.Module, module: str) -> list[str]:
 
 
 def _exists(module: str) -> bool:
-    if module.split(".")[0] == "harness":
+    if module.split(".", maxsplit=1)[0] == "harness":
         return False
     try:
         return importlib.util.find_spec(module) is not None

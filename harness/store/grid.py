@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.plan.stages import Chain, chain_of
-from harness.store.ledger import Ledger
 from harness.store.leases import live
+from harness.store.ledger import Ledger
 from harness.store.rows import Row, build_row
 from harness.store.states import CellState, LedgerResults, cell_state
 from harness.suite.cell import Cell

@@ -28,7 +28,7 @@ class LedgerResults(Mapping[str, Mapping[str, Any]]):
         return self._ledger.state(str(key)) == "done"
 
     def __iter__(self) -> Iterator[str]:
-        return (key for key in self._ledger.keys() if key in self)
+        return iter([key for key in self._ledger.keys() if key in self])  # noqa: SIM118 - a ledger is no mapping
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -111,7 +111,9 @@ def train_epochs(
             started = time.perf_counter()
             loss, right = _epoch(network, optimiser, step, source, first_epoch + epoch, watch)
             if not torch.isfinite(torch.tensor(loss)):
-                raise StageFailure("diverged", f"the loss is {loss} in epoch {first_epoch + epoch} of the {stage} stage")
+                raise StageFailure(
+                    "diverged", f"the loss is {loss} in epoch {first_epoch + epoch} of the {stage} stage"
+                )
             held_out = None if source.held_out is None else accuracy(network, source.held_out)
             seconds = time.perf_counter() - started
             progress.epochs = epoch + 1
@@ -176,7 +178,7 @@ def _epoch(
             loss = cross_entropy(logits, labels)
         if step.penalty is not None:
             loss = loss + step.penalty()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         with torch.no_grad():
             loss_sum += loss.detach() * len(labels)
@@ -218,17 +220,13 @@ def _momentum(optimiser: torch.optim.SGD, step: Step) -> dict[str, Tensor]:
     return buffers
 
 
-def _load_momentum(
-    optimiser: torch.optim.SGD, parameters: Sequence[nn.Parameter], buffers: dict[str, Tensor]
-) -> None:
+def _load_momentum(optimiser: torch.optim.SGD, parameters: Sequence[nn.Parameter], buffers: dict[str, Tensor]) -> None:
     for position, buffer in buffers.items():
         parameter = parameters[int(position)]
         optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(buffer).detach()
 
 
-def _save(
-    checkpoint: Checkpoint, weights: dict[str, Tensor], progress: Progress, momentum: dict[str, Tensor]
-) -> None:
+def _save(checkpoint: Checkpoint, weights: dict[str, Tensor], progress: Progress, momentum: dict[str, Tensor]) -> None:
     tensors = {f"network.{name}": tensor for name, tensor in weights.items()}
     tensors |= {f"momentum.{name}": tensor for name, tensor in momentum.items()}
     checkpoint.save(tensors, asdict(progress))
@@ -246,5 +244,3 @@ def _restore(
 def save_finished(checkpoint: Checkpoint, network: nn.Module, progress: Progress) -> None:
     """Saves the end of a training that more work of the same stage follows."""
     _save(checkpoint, network.state_dict(), progress, {})
-
-

@@ -59,11 +59,21 @@ def numbers(suite: Path, results: Path) -> list[object]:
     ledger = Ledger(results)
     rows = rows_of(look(list(load_suite(str(suite)).cells), results, ledger), ledger)
     assert all(row.state == "done" for row in rows), [row.reason for row in rows]
-    return [
-        (row.top1, row.top5, row.macs, row.params, row.widths, row.curve, row.training_macs, row.epochs)
-        + (read_artifact(results, row.key, "hits.safetensors"),)
-        for row in rows
-    ]
+    figures: list[object] = []
+    for row in rows:
+        hits = read_artifact(results, row.key, "hits.safetensors")
+        figures += [
+            row.top1,
+            row.top5,
+            row.macs,
+            row.params,
+            row.widths,
+            row.curve,
+            row.training_macs,
+            row.epochs,
+            hits,
+        ]
+    return figures
 
 
 def command(suite: Path, results: Path, executor: str) -> list[str]:
@@ -94,7 +104,7 @@ def kill(suite: Path, results: Path, executor: str, seconds: float, expected: li
         _kill(member)
     process.wait()
     before = Ledger(results)
-    finished = {key for key in before.keys() if before.state(key) == "done"}
+    finished = {key for key in before.keys() if before.state(key) == "done"}  # noqa: SIM118 - a ledger is no mapping
     running = _running(results, before)
     events_before = _starts(results)
     run(suite, results, executor)
