@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.cli import cost, data, doctor, listing, plan, report, run
+from harness.cli import cost, data, doctor, listing, merge, plan, report, run
 from harness.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("report")(report.report)
 app.command("list")(listing.listing)
 app.command("cost")(cost.cost)
 app.command("data")(data.data)
+app.command("merge")(merge.merge)
 app.command("doctor")(doctor.doctor)
 
 

@@ -76,7 +76,7 @@ def provenance(device: str, threads: int) -> dict[str, Any]:
 
         facts["device_name"] = torch.cuda.get_device_name(device)
         facts["cuda"] = torch.version.cuda
-        facts["cudnn"] = torch.backends.cudnn.version()
+        facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         facts["driver"] = _driver()
     return facts
 

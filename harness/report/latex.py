@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -57,6 +58,7 @@ _LETTERS = {
     "σ": r"$\sigma$",
     "τ": r"$\tau$",
 }
+_LABEL = set(string.ascii_letters + string.digits + "-:")
 _LATIN = range(0xA1, 0x180)
 _WITHOUT_GLYPH = set("¤¦©ª¬®°¯²³´¶·¸¹º¼½¾÷ĦħĸĿŀŉŦŧſµ¢¥")
 
@@ -103,7 +105,7 @@ def latex(
     parts = [_HEAD]
     for table in tables:
         caption = facts.title if facts.title == table.title else f"{facts.title}: {table.title}"
-        label = "".join(letter for letter in f"{facts.name}-{table.backbone}" if letter.isalnum() or letter in "-:")
+        label = "".join(letter for letter in f"{facts.name}-{table.backbone}" if letter in _LABEL)
         if table.main.lines:
             footnotes = [rf"\textsuperscript{{{letter}}} {escape(text)}" for letter, text in table.footnotes]
             notes = [*footnotes, *(escape(note) for note in (*table.above, *table.main.notes))]

@@ -131,7 +131,7 @@ def footer(found: Sequence[Entry], facts: SuiteFacts, published_reference: str |
 
 def published(reference: str) -> str:
     """What the mark of published rows means."""
-    return f"‡ published ({reference}), not run here."
+    return f"‡ published ({reference}), not run here; printed there without an interval."
 
 
 def paired(partner: str) -> tuple[str, ...]:

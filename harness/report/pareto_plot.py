@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEIGHT = 2.1
+_AXES_WIDTH = COLUMN_WIDTH - 0.6
 _SIDE_STEP = 2.4
 """Points between networks of equal cost, which are drawn side by side."""
 _WIDEST_SHIFT = 11.0
@@ -56,7 +57,7 @@ def pareto(table: Table, axis: Axis, facts: SuiteFacts) -> Figure | None:
     _, legend_height = legend_shape(labels, COLUMN_WIDTH)
     bottom = legend_height + 0.4
     figure = new_figure(COLUMN_WIDTH, _HEIGHT + bottom)
-    axes = place_axes(figure, 0.5, bottom, COLUMN_WIDTH - 0.6, _HEIGHT - 0.08)
+    axes = place_axes(figure, 0.5, bottom, _AXES_WIDTH, _HEIGHT - 0.08)
     means = [(x, y) for one in ours for x, y, _ in one.points]
     edge = [means[position] for position in front(means)]
     xs, ys = [x for x, _ in edge], [y for _, y in edge]
@@ -168,7 +169,9 @@ def _limits(axes: Axes, series: Sequence[_Series]) -> None:
     """Limits that hold every mean; an interval that is wider than all means are apart runs out of the picture."""
     points = [point for one in series for point in one.points]
     xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
-    margin = 1.08 * (max(xs) / min(xs)) ** 0.03
+    # Room at both ends for a marker that is shifted by so many points.
+    share = (6 + max(abs(one.shift) for one in series)) / (72 * _AXES_WIDTH)
+    margin = max((max(xs) / min(xs)) ** (share / (1 - 2 * share)), 1.1)
     log_axis(axes, min(xs) / margin, max(xs) * margin)
     span = max(max(ys) - min(ys), 1.0)
     low = min(max(y - (bar or 0.0), min(ys) - 0.4 * span) for _, y, bar in points)

@@ -13,7 +13,7 @@ from typing import Any
 from harness.report.entries import Entry
 from harness.report.facts import SuiteFacts
 from harness.report.notes import footnotes
-from harness.report.table import Table
+from harness.report.table import Table, tables
 from harness.store.rows import Row
 from harness.suite.cell import Cell
 from harness.suite.recipe import Recipe
@@ -143,8 +143,6 @@ def curves_csv(rows: Iterable[Row]) -> str:
 
 def report_json(rows: Sequence[Row], facts: SuiteFacts) -> dict[str, Any]:
     """The whole report as one JSON document: shares 0..1, plain counts, seconds."""
-    from harness.report.table import tables
-
     return {
         "suite": facts.name,
         "title": facts.title,

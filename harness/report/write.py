@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -67,7 +68,7 @@ def _pictures(
     found: Pictures = {}
     with settings():
         for table in made:
-            suffix = f"_{table.backbone}" if len(made) > 1 else ""
+            suffix = "_" + re.sub(r"[^\w.-]", "-", table.backbone, flags=re.ASCII) if len(made) > 1 else ""
             for name, figure in figures(table, facts).items():
                 file = f"{name}{suffix}.{kind}"
                 files[file] = rendered(figure, kind)

@@ -1,0 +1,181 @@
+"""A stage's key holds what decides its outcome, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.plan.stages import chain_of
+from harness.suite.cell import Cell, DataChoice
+from harness.suite.load import load_suite
+from harness.suite.recipe import Recipe
+from tests.cells import RECIPE, cell
+
+
+def keys(wanted: Cell) -> dict[str, str]:
+    """{kind: key} of a cell that can be named to its end."""
+    return {stage.kind: stage.key for stage in chain_of(wanted, {}).stages}
+
+
+def changed(first: Cell, second: Cell) -> set[str]:
+    """The kinds of stages whose keys differ."""
+    one, other = keys(first), keys(second)
+    assert one.keys() == other.keys()
+    return {kind for kind in one if one[kind] != other[kind]}
+
+
+def dnal(**params: Any) -> Cell:
+    return cell("dnal", params=params)
+
+
+def l1(recipe: Recipe = RECIPE, budget: float = 0.5, **fields: Any) -> Cell:
+    return cell("l1_norm", budget=budget, recipe=recipe, **fields)
+
+
+ALL = {"dense", "compress", "finetune", "measure"}
+
+
+def test_the_same_cell_has_the_same_keys() -> None:
+    assert keys(dnal(lambda_a=2e-4)) == keys(dnal(lambda_a=2e-4))
+
+
+def test_the_order_of_parameters_does_not_matter() -> None:
+    first = dnal(lambda_a=2e-4)
+    turned = replace(first, params=dict(reversed(first.params.items())))
+    assert list(turned.params) != list(first.params)
+    assert changed(first, turned) == set()
+
+
+def test_what_a_suite_shows_of_a_cell_does_not_matter() -> None:
+    first = dnal(lambda_a=2e-4)
+    assert changed(first, replace(first, shown=("lambda_a",))) == set()
+
+
+def test_a_seed_changes_every_stage() -> None:
+    assert changed(l1(seed=0), l1(seed=1)) == ALL
+
+
+def test_a_methods_own_parameter_leaves_the_dense_stage() -> None:
+    assert changed(dnal(lambda_a=2e-4), dnal(lambda_a=3e-4)) == ALL - {"dense"}
+
+
+def test_a_budget_leaves_the_dense_stage() -> None:
+    assert changed(l1(budget=0.5), l1(budget=0.25)) == ALL - {"dense"}
+
+
+def test_what_may_be_cut_leaves_the_dense_stage() -> None:
+    assert changed(l1(), l1(cuts=("inner",))) == ALL - {"dense"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"lr": 0.05},
+        {"batch": 32},
+        {"momentum": 0.8},
+        {"weight_decay": 1e-4},
+        {"schedule": "cosine"},
+        {"milestones": (0.2, 0.75)},
+        {"gamma": 0.2},
+        {"rebuild_momentum": False},
+        {"all_train": True},
+        {"augment": False},
+        {"channels_last": False},
+        {"precision": "bfloat16"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_how_weights_are_trained_changes_the_dense_stage_and_what_follows(other: dict[str, Any]) -> None:
+    # Longer than the shared recipe, so that a changed milestone lies within the dense stage.
+    recipe = RECIPE.model_copy(update={"epochs": RECIPE.epochs.model_copy(update={"dense": 3})})
+    assert changed(l1(recipe), l1(recipe.model_copy(update=other))) == ALL
+
+
+def test_whether_a_recipe_is_calibrated_changes_no_key() -> None:
+    assert changed(l1(), l1(RECIPE.model_copy(update={"calibrated": False}))) == set()
+
+
+def test_the_number_of_training_images_changes_every_stage() -> None:
+    assert changed(l1(), replace(l1(), data=DataChoice("digits", 500))) == ALL
+
+
+def test_longer_fine_tuning_under_one_schedule_leaves_what_is_before_it() -> None:
+    longer = RECIPE.model_copy(update={"epochs": RECIPE.epochs.model_copy(update={"finetune": 3})})
+    assert changed(dnal(), cell("dnal", recipe=longer)) == {"finetune", "measure"}
+
+
+def test_a_higher_version_of_the_engine_redoes_the_stage_and_what_rests_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys(l1())
+    monkeypatch.setitem(__import__("harness.plan.stages", fromlist=["VERSIONS"]).VERSIONS, "finetune", 99)
+    after = keys(l1())
+    assert {kind for kind in before if before[kind] != after[kind]} == {"finetune", "measure"}
+
+
+def test_the_data_sets_checksum_is_part_of_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.data.catalogue import DATA_SETS
+
+    before = keys(l1())
+    monkeypatch.setitem(DATA_SETS, "digits", replace(DATA_SETS["digits"], checksum="sha256:other"))
+    after = keys(l1())
+    assert all(before[kind] != after[kind] for kind in ALL)
+
+
+SUITE = """\
+suite: keys
+dataset: digits
+backbones: [vgg_digits]
+seeds: [0, 1]
+recipe: short_digits
+methods:
+  - dense
+  - dnal: {lambda_a: [1e-4, 2e-4]}
+  - {each: [l1_norm, uniform], budget: {macs: 0.5}}
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.yaml"
+    path.write_text(SUITE)
+    return path
+
+
+@pytest.mark.parametrize("override", ["resources.cpu=2", "resources.gpu=1", "title=Other", "report.x=[params]"])
+def test_device_threads_and_wording_change_no_key(override: str, suite: Path) -> None:
+    before = [keys(each) for each in load_suite(str(suite)).cells]
+    assert [keys(each) for each in load_suite(str(suite), None, [override]).cells] == before
+
+
+def test_a_stages_configuration_is_enough_to_run_it_elsewhere(suite: Path) -> None:
+    for each in load_suite(str(suite)).cells:
+        for stage in chain_of(each, {}).stages:
+            assert json.loads(json.dumps(stage.config)) == stage.config
+
+
+NAMES = ("dense", "dnal", "l1_norm", "random", "uniform")
+COORDINATES = st.tuples(
+    st.sampled_from(NAMES),
+    st.integers(0, 3),
+    st.sampled_from([0.5, 0.25]),
+    st.sampled_from([0.1, 0.05]),
+    st.sampled_from([None, 300, 500]),
+)
+
+
+def _at(name: str, seed: int, budget: float, lr: float, images: int | None) -> Cell:
+    recipe = RECIPE.model_copy(update={"lr": lr})
+    meets = None if name in {"dense", "dnal"} else budget
+    return replace(cell(name, seed=seed, budget=meets, recipe=recipe), data=DataChoice("digits", images))
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=COORDINATES, second=COORDINATES)
+def test_two_cells_share_a_result_only_if_they_are_one(first: Any, second: Any) -> None:
+    one, other = _at(*first), _at(*second)
+    assert (keys(one)["measure"] == keys(other)["measure"]) == (one == other)

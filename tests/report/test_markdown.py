@@ -1,0 +1,50 @@
+"""The report as Markdown."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.report.markdown import escape, markdown
+from harness.report.table import tables
+
+from .made_up import cell, done, facts, failed, grid
+
+HOSTILE = "<script>alert(1)</script> | `a` _b_ *c* [x](javascript:y) $z$ & \n# new | line"
+
+
+def test_a_table_has_as_many_bars_in_every_line() -> None:
+    text = markdown(tables(grid(), facts(published="dnal_2022 / CIFAR-10 / VGG16")), facts())
+    bars = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("| ")}
+    assert bars == {11, 6}
+
+
+def test_published_rows_are_in_italics_and_marked() -> None:
+    suite = facts(published="dnal_2022 / CIFAR-10 / VGG16")
+    text = markdown(tables(grid(seeds=(0,)), suite), suite)
+    assert "| *HRank* ‡ | *73.70 (4.25×)* |" in text
+    assert "‡ published (dnal\\_2022 / CIFAR-10 / VGG16), not run here; " in text
+
+
+def test_hostile_names_stay_text_in_their_cell() -> None:
+    suite = facts(title=HOSTILE, titles={"dense": HOSTILE})
+    text = markdown(tables([done(cell("dense"), 0.9), failed(cell("dnal"), HOSTILE)], suite), suite)
+    assert "<script" not in text
+    assert not re.search(r"^# new", text, re.MULTILINE)
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("| ")} == {11}
+
+
+@given(st.text())
+def test_escaped_text_is_one_line_without_live_markup(text: str) -> None:
+    found = escape(text)
+    assert len(found.splitlines()) <= 1
+    assert "<" not in found
+    assert not re.search(r"(?<!\\)(?:\\\\)*[|`*_\[\]]", found)
+
+
+def test_pictures_are_linked_by_relative_path() -> None:
+    suite = facts()
+    text = markdown(tables(grid(seeds=(0,)), suite), suite, {"vgg16": [("Top-1 over MACs", "pareto_macs.png")]})
+    assert "![Top-1 over MACs](pareto_macs.png)" in text
