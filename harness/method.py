@@ -138,6 +138,8 @@ class Method(ABC):
     """What a suite calls it."""
     title: ClassVar[str]
     """What a table calls it."""
+    title_with_widths: ClassVar[str | None] = None
+    """What a table calls it when it takes another method's widths (None: its title)."""
     paper: ClassVar[Paper | None] = None
     Params: ClassVar[type[Params]] = Params
     starts_from: ClassVar[Literal["dense", "scratch"]] = "dense"

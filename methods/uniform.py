@@ -10,6 +10,7 @@ class Uniform(BuildMethod):
 
     name = "uniform"
     title = "Uniform width"
+    title_with_widths = "From scratch"
 
     def widths(self, task: Task) -> dict[str, int]:
         """{group: the multiplier's share of its channels}."""

@@ -93,7 +93,8 @@ def _with_random_values(network: nn.Module, hollow: nn.Module) -> nn.Module:
                 if batch_norm and name == "weight":
                     parameter.uniform_(0.5, 1.5, generator=generator)
                 else:
-                    spread = parameter[0].numel() ** -0.5 if parameter.dim() > 1 else 0.5
+                    # ReLU halves a signal's power: without the 2, nothing of the first layers would reach the logits.
+                    spread = (2 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 0.5
                     parameter.normal_(0.0, spread, generator=generator)
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_mean is not None:
                 module.running_mean.normal_(0.0, 0.5, generator=generator)

@@ -34,7 +34,6 @@ def cut(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, Sequence[int
             _cut_group(narrow, group, sorted(set(range(group.size)) - set(channels)))
     for name, parameter in narrow.named_parameters():
         parameter.requires_grad_(name not in frozen)
-        parameter.grad = None
     return narrow.to(memory_format=torch.channels_last) if _channels_last(network) else narrow
 
 

@@ -38,7 +38,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write the table and the plots of what is there, and print the table."""
-    from harness.report.write import report_json
+    from harness.report.records import report_json
     from harness.store.grid import look, rows_of
     from harness.store.ledger import Ledger
     from harness.suite.load import load_suite
@@ -84,5 +84,6 @@ def suite_facts(suite: Suite) -> SuiteFacts:
         "seeds": tuple(suite.seeds),
         "x": tuple(suite.report.x),
         "profile": suite.profile,
+        "rows": suite.report.rows,
     }
     return SuiteFacts(**facts)

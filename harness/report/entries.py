@@ -101,6 +101,13 @@ class Entry:
         values = list(self.by_seed(name).values())
         return mean_interval(values) if values else None
 
+    @property
+    def held_out(self) -> Interval | None:
+        """Mean share of held-out images classified right after the last epoch; None where they were trained on."""
+        values = [row.curve[-1].held_out_top1 for row in self.done if row.curve]
+        known = [value for value in values if value is not None]
+        return mean_interval(known) if known else None
+
     def spread(self, name: Figure) -> Spread | None:
         """A cost over seeds; None if no seed has it."""
         values = [value for row in self.done if (value := getattr(row, name)) is not None]
@@ -176,6 +183,11 @@ def sorted_by_cost(found: Sequence[Entry]) -> list[Entry]:
     return sorted(found, key=place)
 
 
+def sorted_by_held_out(found: Sequence[Entry]) -> list[Entry]:
+    """By falling accuracy on the held-out images; entries without it last."""
+    return sorted(found, key=lambda entry: -entry.held_out.mean if entry.held_out is not None else 1.0)
+
+
 class _GridPoints:
     """Numbers the points of the grid: two cells that differ in nothing but the seed have one number."""
 
@@ -213,7 +225,7 @@ class _Titles:
     def __init__(self, facts: SuiteFacts, rows: Sequence[Row], points: _GridPoints) -> None:
         self._facts = facts
         self._points = points
-        self._method_titles: dict[str, str] = {}
+        self._method_titles: dict[tuple[str, bool], str] = {}
         self._strengths: dict[int, tuple[str, float, float]] = {}
         self._by_method: dict[str, Counter[tuple[str, float]]] = {}
         self._names: dict[int, str] = {}
@@ -240,8 +252,10 @@ class _Titles:
         return self._names[point]
 
     def _made(self, cell: Cell, point: int) -> str:
-        if cell.method not in self._method_titles:
-            self._method_titles[cell.method] = self._facts.method_title(cell.method)
+        kind = (cell.method, cell.widths_of is not None)
+        if kind not in self._method_titles:
+            named = self._facts.widths_title if cell.widths_of is not None else self._facts.method_title
+            self._method_titles[kind] = named(cell.method)
         strength, factor = self._strength(cell, point)
         stated = []
         for name in cell.shown:
@@ -251,7 +265,7 @@ class _Titles:
             stated.append(f"{symbol(name, scaled)} = {numbers.plain(cell.params[name])}")
         if cell.allocate == "global":
             stated.append("global allocation")
-        return self._method_titles[cell.method] + (f" ({', '.join(stated)})" if stated else "")
+        return self._method_titles[kind] + (f" ({', '.join(stated)})" if stated else "")
 
     def _strength(self, cell: Cell, point: int) -> tuple[str | None, float]:
         """Name and factor of the strength; of a cell that is not measured, as in the method's other cells."""

@@ -28,6 +28,7 @@ class SuiteFacts:
         published: a table of a paper, such as "dnal_2022 / CIFAR-10 / VGG16", or None.
         x: the costs over which accuracy is drawn.
         profile: the profile that was run, or None.
+        rows: the table's order: "paper" by falling MACs, "held_out" by falling accuracy on the held-out images.
         titles: {method: title}, where they differ from those of the registered methods.
         dataset_title: what a table calls the data set; empty: as the catalogue does.
     """
@@ -41,6 +42,7 @@ class SuiteFacts:
     published: str | None = None
     x: tuple[Axis, ...] = ("macs", "params")
     profile: str | None = None
+    rows: Literal["paper", "held_out"] = "paper"
     titles: Mapping[str, str] = field(default_factory=dict)
     dataset_title: str = ""
 
@@ -52,6 +54,14 @@ class SuiteFacts:
             return self.titles[name]
         registered = methods().get(name)
         return registered.title if registered is not None else name
+
+    def widths_title(self, name: str) -> str:
+        """What a table calls a method that takes another method's widths."""
+        from harness.registry import methods
+
+        registered = methods().get(name)
+        own = registered.title_with_widths if registered is not None else None
+        return own or self.method_title(name)
 
     def backbone_title(self, name: str) -> str:
         """What a table calls a backbone."""

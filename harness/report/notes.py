@@ -102,6 +102,8 @@ def footer(found: Sequence[Entry], facts: SuiteFacts, published_reference: str |
             "± is the half-width of a 95 % t-interval of the mean over the seeds of the line; a single seed has none."
         )
     lines.append("Top-1 and top-5 are the last epoch's, on the test split, which is read once for each cell.")
+    if facts.rows == "held_out":
+        lines.append("Ordered by accuracy on the held-out images after the last epoch: the first line is the choice.")
     by_paper = any(row.paper_flops is not None for row in done)
     lines.append(
         "MACs are multiply-adds of convolutions and linear layers of the network as executed, for one image. "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.report import notes, numbers
-from harness.report.entries import Cost, Entry, entries, sorted_by_cost
+from harness.report.entries import Cost, Entry, entries, sorted_by_cost, sorted_by_held_out
 from harness.report.facts import SuiteFacts
 from harness.report.numbers import MISSING
 from harness.report.paired import Difference, differences
@@ -91,12 +91,13 @@ def tables(rows: Sequence[Row], facts: SuiteFacts) -> list[Table]:
 
 
 def _table(backbone: str, rows: Sequence[Row], facts: SuiteFacts, published: list[PublishedRow]) -> Table:
-    found = sorted_by_cost(entries(rows, facts))
+    order = sorted_by_held_out if facts.rows == "held_out" else sorted_by_cost
+    found = order(entries(rows, facts))
     shown = [entry for entry in found if entry.done or entry.failed]
     reasons = not_comparable(facts, backbone, published) if published else ()
     beside = [] if reasons else published
     letters = notes.Letters()
-    columns = _columns(shown, beside)
+    columns = _columns(shown, beside, held_out=facts.rows == "held_out")
     lines: list[tuple[Line, float | None]] = []
     for entry in shown:
         marks = tuple(letters.letter(text) for text in notes.footnotes(entry))
@@ -147,9 +148,11 @@ def _nothing(_: PublishedRow) -> str:
     return MISSING
 
 
-def _columns(found: Sequence[Entry], beside: Sequence[PublishedRow]) -> list[_Column]:
+def _columns(found: Sequence[Entry], beside: Sequence[PublishedRow], held_out: bool) -> list[_Column]:
     """The columns of the main table; those that no line would fill are left out."""
     columns = [_Column("Model", lambda entry: entry.title, lambda row: row.method)]
+    if held_out:
+        columns.append(_Column("Held-out (%)", _held_out, _nothing))
     if any(entry.spread("paper_flops") for entry in found) or beside:
         columns.append(_cost_column("FLOPs", "paper_flops", found, beside))
     if any(entry.spread("paper_params") for entry in found) or beside:
@@ -226,6 +229,10 @@ def _training_columns(found: Sequence[Entry]) -> list[_Column]:
 def _accuracy(entry: Entry, name: str) -> str:
     found = entry.accuracy("top1" if name == "top1" else "top5")
     return numbers.interval(found) if found is not None else MISSING
+
+
+def _held_out(entry: Entry) -> str:
+    return numbers.interval(entry.held_out) if entry.held_out is not None else MISSING
 
 
 def _seeds(entry: Entry) -> str:

@@ -16,7 +16,8 @@ from harness.report.table import Table, tables
 from harness.store.atomic import write_bytes
 from harness.store.rows import Row
 
-FORMATS = ("md", "latex", "csv", "png", "pdf")
+PICTURE_FORMATS: tuple[Literal["png", "pdf"], ...] = ("png", "pdf")
+FORMATS = ("md", "latex", "csv", *PICTURE_FORMATS)
 ALIASES = {"markdown": "md", "tex": "latex"}
 Pictures = dict[str, list[tuple[str, str]]]
 
@@ -42,7 +43,7 @@ def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: 
             raise UserError(unknown("format", name, FORMATS))
     made = tables(rows, facts)
     files: dict[str, bytes] = {}
-    pictures = {kind: _pictures(made, facts, kind, files) for kind in ("png", "pdf") if kind in wanted}
+    pictures = _pictures(made, facts, [kind for kind in PICTURE_FORMATS if kind in wanted], files)
     texts: dict[str, tuple[str, Callable[[], str]]] = {
         "report.md": ("md", lambda: markdown(made, facts, pictures.get("png"))),
         "report.tex": ("latex", lambda: latex(made, facts, pictures.get("pdf") or pictures.get("png"))),
@@ -59,18 +60,21 @@ def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: 
 
 
 def _pictures(
-    made: Sequence[Table], facts: SuiteFacts, kind: Literal["png", "pdf"], files: dict[str, bytes]
-) -> Pictures:
-    """Draws all pictures into `files` and gives {backbone: [(caption, file name)]}."""
+    made: Sequence[Table], facts: SuiteFacts, kinds: Sequence[Literal["png", "pdf"]], files: dict[str, bytes]
+) -> dict[str, Pictures]:
+    """Draws all pictures into `files` and gives {format: {backbone: [(caption, file name)]}}."""
+    if not kinds:
+        return {}
     from harness.report.figure import rendered, settings
     from harness.report.plots import CAPTIONS, figures
 
-    found: Pictures = {}
+    found: dict[str, Pictures] = {kind: {} for kind in kinds}
     with settings():
         for table in made:
             suffix = "_" + re.sub(r"[^\w.-]", "-", table.backbone, flags=re.ASCII) if len(made) > 1 else ""
             for name, figure in figures(table, facts).items():
-                file = f"{name}{suffix}.{kind}"
-                files[file] = rendered(figure, kind)
-                found.setdefault(table.backbone, []).append((CAPTIONS[name], file))
+                for kind in kinds:
+                    file = f"{name}{suffix}.{kind}"
+                    files[file] = rendered(figure, kind)
+                    found[kind].setdefault(table.backbone, []).append((CAPTIONS[name], file))
     return found

@@ -45,7 +45,7 @@ class ReportBlock(_Block):
     """What the report shows."""
 
     x: Annotated[
-        tuple[Literal["macs", "params", "paper_flops", "paper_params"], ...],
+        tuple[Literal["macs", "params"], ...],
         Field(min_length=1, description="costs that accuracy is plotted against, one plot each"),
     ] = ("macs", "params")
     rows: Annotated[

@@ -103,7 +103,23 @@ class PreActivation(nn.Module):
         return self.linear(self.bn2(x).relu().mean((2, 3)))
 
 
-NETWORKS: tuple[type[nn.Module], ...] = (Chain, Residual, Depthwise, PreActivation)
+class HalfNormalised(nn.Module):
+    """A stream that one reader sees through batch norm and another bare."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(2, 8, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.conv1 = nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.linear = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.conv1(self.bn1(x).relu())
+        return self.linear(x.relu().mean((2, 3)))
+
+
+NETWORKS: tuple[type[nn.Module], ...] = (Chain, Residual, Depthwise, PreActivation, HalfNormalised)
 
 
 def randomised(network: nn.Module, seed: int = 0) -> nn.Module:

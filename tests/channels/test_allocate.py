@@ -140,6 +140,11 @@ def test_of_equal_scores_the_lower_index_stays() -> None:
     assert trim(tied, {}, lambda widths: widths["a"], 2) == {"a": (0, 1)}
 
 
+def test_of_a_group_of_equal_scores_the_first_stays_to_the_last() -> None:
+    tied = {"a": torch.ones(4), "b": torch.ones(6)}
+    assert trim(tied, {}, count, 2) == global_kept(tied, AB, count, 2) == {"a": (0,), "b": (0,)}
+
+
 def test_global_takes_the_channels_above_one_relative_threshold() -> None:
     scores = {"a": torch.tensor([1.0, 1.0, 1.0, 1.0]), "b": 100 * torch.tensor([0.1, 0.2, 0.3, 1.4, 2.0, 2.0])}
     assert global_kept(scores, AB, count, 7) == {"a": (0, 1, 2, 3), "b": (3, 4, 5)}

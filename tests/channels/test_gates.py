@@ -59,7 +59,8 @@ def test_a_gate_is_a_multiplication_after_batch_norm(training: bool) -> None:
 def test_gates_of_one_change_nothing(kind: type[nn.Module]) -> None:
     plain, graph = example(kind)
     network = copy.deepcopy(plain)
-    insert_gates(network, [group for group in graph.groups.values() if group.gate_points], torch.ones_like, 0.0)
+    gateable = [group for group in graph.groups.values() if group.gate_points]
+    assert insert_gates(network, gateable, torch.ones_like, 0.0).keys() == {group.name for group in gateable}
     with torch.no_grad():
         assert torch.equal(network(images()), plain(images()))
 
@@ -120,6 +121,14 @@ def test_a_cumulative_average_works_as_in_plain_batch_norm() -> None:
         plain(images(seed=seed))
         gated(images(seed=seed))
     assert torch.equal(gated.bn1.running_var, plain.bn1.running_var)
+
+
+def test_without_running_statistics_those_of_the_batch_are_used() -> None:
+    plain = Chain().double().eval()
+    plain.bn1 = nn.BatchNorm2d(6, track_running_stats=False).double().eval()
+    gated = copy.deepcopy(plain)
+    insert_gates(gated, [example(Chain)[1].groups["conv1"]], torch.ones_like, 0.0)
+    assert torch.equal(gated(images()), plain(images()))
 
 
 def test_the_batch_norms_of_a_group_share_one_gate() -> None:

@@ -12,7 +12,7 @@ from harness.backbones import build
 from harness.channels.graph import ChannelGraph, Consumer
 from harness.data.catalogue import data_set
 from harness.errors import StageFailure, UserError
-from tests.channels.networks import IMAGES, NETWORKS, Chain, Depthwise, PreActivation, Residual, example
+from tests.channels.networks import IMAGES, NETWORKS, Chain, Depthwise, HalfNormalised, PreActivation, Residual, example
 
 
 def test_a_chain_has_one_group_between_two_layers() -> None:
@@ -72,6 +72,12 @@ def test_the_gate_of_a_depthwise_group_sits_after_the_filter() -> None:
 
 def test_every_batch_norm_that_reads_a_bare_stream_is_a_gate_point() -> None:
     assert example(PreActivation)[1].groups["stem"].gate_points == ("bn1", "bn2")
+
+
+def test_a_reader_that_no_batch_norm_guards_leaves_no_gate_point() -> None:
+    group = example(HalfNormalised)[1].groups["stem"]
+    assert group.norms == ("bn1",)
+    assert group.gate_points == ()
 
 
 def test_inner_cuts_include_depthwise_and_leave_streams() -> None:

@@ -97,6 +97,15 @@ def test_a_width_written_into_the_forward_pass_is_refused() -> None:
     assert "channels of layer 'first' cannot be cut" in refusal(Between(lambda x: x.view(-1, 8, 8, 8)))
 
 
+def test_a_wrong_layer_at_the_start_of_a_deep_network_is_found() -> None:
+    class Softmax(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 8 * x.softmax(dim=1)
+
+    rest = [part for _ in range(40) for part in (nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())]
+    assert "channels of layer 'first' cannot be cut" in refusal(Between(nn.Sequential(Softmax(), *rest)))
+
+
 def test_a_layer_that_runs_twice_is_refused() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:
