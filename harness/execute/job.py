@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from harness.errors import StageFailure, UserError
+from harness.execute.network import Decision
 from harness.execute.place import Place
 from harness.execute.stages import run_stage
 from harness.measure.environment import provenance
@@ -79,8 +80,11 @@ def run_job(job: Job, place: Place, ledger: Ledger) -> Report:
         except Stopped:
             return report("stopped")
         except Damaged as error:
-            _make_again(stage, place, ledger)
-            return report("damaged", str(error))
+            if _make_again(stage, place, ledger):
+                return report("damaged", str(error))
+            facts = {"cell": job.cell, "reason": "crashed", "message": str(error)}
+            ledger.append("failed", stage.key, stage.kind, facts)
+            return report("failed", f"crashed: {error}")
         except UserError as error:
             return report("halted", str(error))
     return report("done")
@@ -137,14 +141,31 @@ def _why(error: Exception) -> tuple[str, str]:
     return ("out of memory" if memory else "crashed"), text
 
 
-def _make_again(stage: Stage, place: Place, ledger: Ledger) -> None:
-    """Tells the ledger which parents of a stage are no longer whole, so that they are run again."""
-    for parent in stage.parents:
+def _make_again(stage: Stage, place: Place, ledger: Ledger) -> bool:
+    """Tells the ledger which artifacts that a stage reads are no longer whole, so that they are made again.
+
+    Returns:
+        Whether there were any; if not, making them again would not help.
+    """
+    found = False
+    for key in _sources(stage, place):
         try:
-            verify(place.results, parent)
+            verify(place.results, key)
         except Damaged as error:
-            ledger.append("lost", parent, "", {"reason": str(error)})
-            remove_artifact(place.results, parent)
+            ledger.append("lost", key, "", {"reason": str(error)})
+            remove_artifact(place.results, key)
+            found = True
+    return found
+
+
+def _sources(stage: Stage, place: Place) -> list[str]:
+    """Keys of the artifacts that a stage reads: its parents', and those of the weights that a decision refers to."""
+    keys = list(stage.parents)
+    for parent in stage.parents:
+        with suppress(Damaged, KeyError):
+            base = Decision.read(place.results, parent).base
+            keys += [base] if base is not None else []
+    return keys
 
 
 def _file_timing(stage: Stage, place: Place, facts: dict[str, Any]) -> None:

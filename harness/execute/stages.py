@@ -98,6 +98,9 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
     for parent in parents:
         decision = Decision.read(place.results, parent)
         reached.append((count(_widths(graph, decision.kept)), parent, decision))
+    if target >= count(graph.widths):
+        facts = _billed(Progress(), 0) | _size(graph, model, {}, target, config)
+        return Outcome({WEIGHTS: Decision({}, reached[0][2].base, {}).to_bytes()}, facts | {"notes": []})
     above = [entry for entry in reached if entry[0] >= target]
     if not above:
         largest = max(entry[0] for entry in reached)
