@@ -12,13 +12,13 @@ from harness.store.ledger import Ledger
 
 def run_inline(board: Board, place: Place, ledger: Ledger) -> None:
     """Works until the board is empty, or the watch says stop."""
-    while True:
+    while not board.complete:
         if place.watch.should_stop():
             board.stopping = True
+            continue
         job = board.next()
-        if job is not None:
-            board.finished(run_job(job, place, ledger))
-        elif board.complete:
-            return
-        else:
+        report = run_job(job, place, ledger) if job is not None else None
+        if report is not None:
+            board.finished(report)
+        if report is None or report.status == "busy":
             time.sleep(0.2)

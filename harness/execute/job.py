@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from harness.execute.place import Place
 from harness.execute.stages import run_stage
 from harness.measure.environment import provenance
 from harness.plan.stages import Stage
-from harness.plan.timing import Timing, machine, record
+from harness.plan.timing import HELD_OUT_WORK, Timing, machine, record
 from harness.store.artifacts import Damaged, has_artifact, remove_artifact, verify, write_artifact
 from harness.store.leases import Lease, acquire
 from harness.store.ledger import Ledger
@@ -57,8 +58,12 @@ class Report:
     seconds: float = 0.0
 
 
-def run_job(job: Job, place: Place, ledger: Ledger) -> Report:
-    """Runs the stages in order; never raises for what a stage or the machine does wrong."""
+def run_job(job: Job, place: Place, ledger: Ledger, again: bool = True) -> Report:
+    """Runs the stages in order; never raises for what a stage or the machine does wrong.
+
+    Args:
+        again: whether a stage may be tried a second time that found damage where there is none (any more).
+    """
     started = time.monotonic()
 
     def report(status: Status, message: str = "") -> Report:
@@ -82,6 +87,8 @@ def run_job(job: Job, place: Place, ledger: Ledger) -> Report:
         except Damaged as error:
             if _make_again(stage, place, ledger):
                 return report("damaged", str(error))
+            if again:  # another driver may have mended it meanwhile
+                return run_job(job, place, ledger, again=False)
             facts = {"cell": job.cell, "reason": "crashed", "message": str(error)}
             ledger.append("failed", stage.key, stage.kind, facts)
             return report("failed", f"crashed: {error}")
@@ -173,7 +180,7 @@ def _file_timing(stage: Stage, place: Place, facts: dict[str, Any]) -> None:
     work, macs = 0.0, int(facts.get("macs", 0))
     if stage.epochs and "batch" in config:
         train, held_out = place.loaders(config)
-        work = stage.epochs * (len(train) + (len(held_out) / 3 if held_out is not None else 0.0))
+        work = stage.epochs * (len(train) + (HELD_OUT_WORK * len(held_out) if held_out is not None else 0.0))
     if stage.kind == "compress":
         macs = 0
     if facts.get("epochs", 0) != stage.epochs:

@@ -152,7 +152,6 @@ def _measure(place: Place, key: str, config: Mapping[str, Any], parents: tuple[s
         "dense_params": model.dense_params,
         "dense_paper_flops": paper_dense.flops,
         "dense_paper_params": paper_dense.params,
-        "widths": {name: [widths[name], group.size] for name, group in graph.groups.items()},
     }
     return Outcome({"hits.safetensors": tensors_to_bytes({"hits": tested.hits})}, facts)
 
@@ -209,4 +208,5 @@ def _size(
         "target": target,
         "metric": config["metric"],
         "widths": {name: [widths[name], group.size] for name, group in graph.groups.items()},
+        "cuttable": [group.name for group in graph.cuttable(config["cuts"])],
     }

@@ -14,7 +14,7 @@ from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGraph, KeptChannels
 from harness.data.batches import steps_per_epoch
 from harness.data.seeds import derive
-from harness.errors import StageFailure, UserError
+from harness.errors import StageFailure
 from harness.execute.network import example_of
 from harness.execute.place import Place
 from harness.method import Scores
@@ -68,7 +68,7 @@ class HarnessTask:
         if mode == "from":
             return best_channels(scores, self._partner_widths())
         if self.target is None:
-            raise UserError("this method needs a budget")
+            raise StageFailure("crashed", "the method allocates to a budget, and the cell has none")
         if mode == "global":
             return global_kept(scores, groups, self.cost, self.target)
         return best_channels(scores, uniform_widths(groups, self.cost, self.target))

@@ -25,7 +25,7 @@ class TestAccuracy:
     hits: Tensor
 
 
-def measure_accuracy(network: nn.Module, loader: DeviceLoader, batch: int = 1000) -> TestAccuracy:
+def measure_accuracy(network: nn.Module, loader: DeviceLoader, batch: int = 250) -> TestAccuracy:
     """Scores the network in evaluation mode."""
     network.eval()
     first, fifth = [], []

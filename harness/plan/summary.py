@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.data.catalogue import data_set
 from harness.plan.costs import network_cost
 from harness.plan.stages import Chain, Stage, training_images
-from harness.plan.timing import Clock, Question
+from harness.plan.timing import HELD_OUT_WORK, Clock, Question
 from harness.suite.cell import Cell, DataChoice
 
 STARTUP_SECONDS = 8.0
@@ -141,7 +141,7 @@ def question(stage: Stage, cell: Cell, device: str, threads: int) -> Question:
 
 def _work_per_epoch(data: DataChoice, all_train: bool) -> float:
     held_out = 0 if all_train else data_set(data.name).held_out_images
-    return training_images(data, all_train) + held_out / 3
+    return training_images(data, all_train) + HELD_OUT_WORK * held_out
 
 
 def _bytes(stage: Stage, cell: Cell) -> int:

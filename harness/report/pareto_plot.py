@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEIGHT = 2.1
-_AXES_WIDTH = COLUMN_WIDTH - 0.6
+_AXES_WIDTH = COLUMN_WIDTH - 0.68
 _SIDE_STEP = 2.4
 """Points between networks of equal cost, which are drawn side by side."""
 _WIDEST_SHIFT = 11.0
@@ -57,7 +57,7 @@ def pareto(table: Table, axis: Axis, facts: SuiteFacts) -> Figure | None:
     _, legend_height = legend_shape(labels, COLUMN_WIDTH)
     bottom = legend_height + 0.4
     figure = new_figure(COLUMN_WIDTH, _HEIGHT + bottom)
-    axes = place_axes(figure, 0.5, bottom, _AXES_WIDTH, _HEIGHT - 0.08)
+    axes = place_axes(figure, 0.6, bottom, _AXES_WIDTH, _HEIGHT - 0.08)
     means = [(x, y) for one in ours for x, y, _ in one.points]
     edge = [means[position] for position in front(means)]
     xs, ys = [x for x, _ in edge], [y for _, y in edge]

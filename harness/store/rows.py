@@ -55,7 +55,7 @@ class Row:
         training_macs: multiply-adds of all training that the cell needed, shared stages counted in full.
         device_seconds: of all its stages, shared ones in full.
         train_images: how many images its weights were trained on.
-        widths: {group: (kept, of how many)} in the network's order.
+        widths: {group: (kept, of how many)} of the groups that could be cut, in the network's order.
         strength: (name, value stated in the suite, factor by which the recipe's steps scale it), or None.
         curve: one point an epoch.
         notes: phrases that a reader must know.
@@ -106,7 +106,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
     told = {stage.kind: ledger.result(stage.key) or {} for stage in chain.stages}
     all_told = [ledger.result(stage.key) or {} for stage in chain.stages]
     measured = told["measure"]
-    deciding = ledger.result(chain.deciding or "") or {}
+    deciding = ledger.result(chain.deciding or "") or {"widths": {}, "cuttable": ()}
+    cuttable = set(deciding["cuttable"])
     epochs: dict[str, int] = {}
     for stage, facts in zip(chain.stages, all_told, strict=True):
         if stage.kind != "measure":
@@ -132,7 +133,7 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
         device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told),
         train_images=told["finetune"].get("train_images"),
-        widths={name: (int(kept), int(size)) for name, (kept, size) in measured["widths"].items()},
+        widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
         strength=strength,
         curve=tuple(CurvePoint(**point) for facts in shown_curve for point in facts.get("curve", ())),
         notes=tuple(note for facts in all_told for note in facts.get("notes", ())),

@@ -73,6 +73,6 @@ RECIPES: dict[str, Recipe] = {
     "paper_cifar": Recipe(
         epochs=Epochs(dense=100, search=20, finetune=120, baseline=200), all_train=True, calibrated=False
     ),
-    "short_cifar": Recipe(epochs=Epochs(dense=8, search=3, finetune=9, baseline=16), lr=0.1, weight_decay=5e-4),
+    "short_cifar": Recipe(epochs=Epochs(dense=8, search=3, finetune=9, baseline=16), lr=0.05, weight_decay=5e-4),
     "short_digits": Recipe(epochs=Epochs(dense=8, search=4, finetune=12, baseline=16), lr=0.1, weight_decay=5e-4),
 }

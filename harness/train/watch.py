@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Stopped(Exception):
-    """The work was asked to stop; what was done is saved and the same command goes on from there."""
+    """The work was asked to stop; the same command goes on from what was saved last."""
 
 
 def _silent(facts: dict[str, Any]) -> None:
@@ -25,7 +25,7 @@ class Watch:
 
     Attributes:
         note: told {"stage", "epoch", "epochs", "loss", "images_per_second"} after every epoch.
-        should_stop: asked between steps; when it says yes, the training saves what it has and raises Stopped.
+        should_stop: asked between steps; when it says yes, the training raises Stopped and loses what was not saved.
         checkpoint_seconds: an epoch is saved when the last save is at least so long ago.
     """
 
