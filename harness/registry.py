@@ -38,6 +38,8 @@ def _found() -> tuple[dict[str, type[Method]], dict[str, Broken]]:
     def add(where: str, name: str, loaded: object) -> None:
         if not (inspect.isclass(loaded) and issubclass(loaded, Method)):
             broken[name] = Broken(name, where, "is not a subclass of harness.method.Method")
+        elif lacking := _lacking(loaded):
+            broken[name] = Broken(name, where, f"{loaded.__name__} is not finished: it lacks {', '.join(lacking)}")
         elif loaded.name in sound and sound[loaded.name] is not loaded:
             broken[name] = Broken(name, where, f"the name {loaded.name!r} is taken by {sound[loaded.name].__module__}")
         else:
@@ -54,7 +56,7 @@ def _found() -> tuple[dict[str, type[Method]], dict[str, Broken]]:
             continue
         for value in vars(loaded).values():
             own = inspect.isclass(value) and issubclass(value, Method) and value.__module__ == where
-            if own and not inspect.isabstract(value) and hasattr(value, "name"):
+            if own and hasattr(value, "name"):
                 add(where, module.name, value)
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         try:
@@ -64,6 +66,12 @@ def _found() -> tuple[dict[str, type[Method]], dict[str, Broken]]:
             continue
         add(entry.value, entry.name, loaded_entry)
     return sound, broken
+
+
+def _lacking(author: type[Method]) -> list[str]:
+    """What a method's class must have and has not."""
+    stated = [field for field in ("name", "title") if not isinstance(getattr(author, field, None), str)]
+    return stated + sorted(getattr(author, "__abstractmethods__", ()))
 
 
 def methods() -> Mapping[str, type[Method]]:

@@ -78,7 +78,6 @@ def run(
     if dry_run:
         print_plan(declared, look(cells, folder, Ledger(folder)))
         return
-    writable(folder)
     ledger = Ledger(folder)
     grid = look(cells, folder, ledger)
     if retry_failed:
@@ -92,6 +91,7 @@ def run(
     images = data_folder(data)
     _check_data(declared, images)
     _check_device(declared, executor)
+    writable(folder)
     stopped = _execute(declared, cells, folder, images, ledger, executor, address, deadline, checkpoint_every)
     grid = look(cells, folder, ledger)
     _report(declared, folder, ledger)
@@ -134,6 +134,9 @@ def _execute(
     board = Board(cells, ledger, folder)
     with _signals(stop) as caught, Progress(cells, folder):
         if executor is Executor.tune:
+            from harness.execute.ray_environment import prepare
+
+            prepare()
             try:
                 from harness.execute.ray_tune import run_tune
             except ImportError as error:

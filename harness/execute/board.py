@@ -66,8 +66,13 @@ class Board:
             self._ledger.refresh()
 
     def lost(self, cell: str) -> None:
-        """Takes back a job whose worker died; it is handed out again unless that has happened too often."""
+        """Takes back a job whose worker died; it is handed out again unless that has happened too often.
+
+        While the run is being stopped, a worker's death says nothing about its job.
+        """
         job = self._claims.pop(cell, None)
+        if self.stopping:
+            return
         self._lost[cell] += 1
         if job is None or self._lost[cell] < LOST_WORKERS:
             return

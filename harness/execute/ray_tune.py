@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
+import signal
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
 from ray import tune
@@ -37,6 +29,8 @@ class Worker(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Takes the job."""
+        # Ctrl-C reaches the whole process group; the driver's stop sign ends a job cleanly, a dead worker does not
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._config = config
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -83,9 +77,10 @@ def _ledger(results: str) -> Ledger:
 class Feeder(Searcher):
     """Suggests the board's next job; Tune asks whenever a slot is free."""
 
-    def __init__(self, board: Board, place: dict[str, Any]) -> None:
+    def __init__(self, board: Board, place: dict[str, Any], stop: StopSign) -> None:
         super().__init__(metric=None, mode=None)
         self._board = board
+        self._stop = stop
         self._place = place
         self._jobs: dict[str, str] = {}
 
@@ -98,6 +93,7 @@ class Feeder(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """A job's configuration, None while there is none, FINISHED once there never will be."""
+        self._board.stopping = self._board.stopping or self._stop()
         job = self._board.next()
         if job is not None:
             self._jobs[trial_id] = job.cell
@@ -110,6 +106,7 @@ class Feeder(Searcher):
         if cell is None:
             return
         if error or not result or "report" not in result:
+            self._board.stopping = self._board.stopping or self._stop()
             self._board.lost(cell)
         else:
             self._board.finished(Report(**result["report"]))
@@ -146,7 +143,7 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
         tuner = tune.Tuner(
             tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
             tune_config=tune.TuneConfig(
-                search_alg=Feeder(board, given),
+                search_alg=Feeder(board, given, stop),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,

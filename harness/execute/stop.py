@@ -32,6 +32,7 @@ class StopSign:
 
     def raise_sign(self) -> None:
         """Asks every worker of this run to stop."""
+        self._stop = True
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.touch()
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from harness.paths import cache_folder
 
-
 HELD_OUT_WORK = 0.27
 """What scoring an image costs of what training on it costs; measured on VGG16 of eighth width, one thread."""
 

@@ -71,7 +71,9 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
         ALPHA.replace('"""Scores by alpha."""\n', ""),
         ALPHA.replace('"""A method."""', '"""Another sentence."""'),
         ALPHA.replace('        """The score."""\n', ""),
-        ALPHA.replace("self.weight * square(value)", "(\n            self.weight\n            * square( value )\n        )"),
+        ALPHA.replace(
+            "self.weight * square(value)", "(\n            self.weight\n            * square( value )\n        )"
+        ),
         ALPHA.replace("\n\n\n", "\n"),
     ],
 )

@@ -13,7 +13,7 @@ from harness.plan import timing
 from harness.plan.costs import network_cost
 from harness.plan.stages import Chain, chain_of
 from harness.plan.summary import STARTUP_SECONDS, question, totals
-from harness.plan.timing import Clock, Question, Timing, record, recorded
+from harness.plan.timing import HELD_OUT_WORK, Clock, Question, Timing, record, recorded
 from tests.cells import cell
 
 
@@ -48,7 +48,9 @@ def test_a_linear_law_is_found_again(fixed: float, image: float, mac: float, wor
 
 
 @settings(max_examples=40, deadline=None)
-@given(seconds=st.lists(st.floats(0.01, 1e4), min_size=1, max_size=12), work=st.floats(0, 1e7), macs=st.integers(0, 10**9))
+@given(
+    seconds=st.lists(st.floats(0.01, 1e4), min_size=1, max_size=12), work=st.floats(0, 1e7), macs=st.integers(0, 10**9)
+)
 def test_no_prediction_is_negative(seconds: list[float], work: float, macs: int) -> None:
     timings = [measured(1e4 * (1 + place % 3), 10**6 * (1 + place % 4), each) for place, each in enumerate(seconds)]
     predicted = Clock(timings).seconds(asked(max(work, 1.0), macs))
@@ -148,10 +150,11 @@ def test_a_grid_with_a_stage_of_unknown_length_has_no_time() -> None:
     assert totals([one_cell()], frozenset(), Clock(without_measure), 1, "cpu", 1).seconds is None
 
 
-def test_the_question_counts_held_out_images_at_a_third() -> None:
+def test_the_question_counts_a_held_out_image_at_what_scoring_it_costs() -> None:
     chain = one_cell()
     dense, _, finetune, _ = chain.stages
     whole = network_cost("vgg_digits", "digits").macs
-    assert question(dense, chain.cell, "cpu", 1).work == pytest.approx(2 * (1_293 + 144 / 3))
+    assert question(dense, chain.cell, "cpu", 1).work == pytest.approx(2 * (1_293 + 144 * HELD_OUT_WORK))
+    assert 0 < HELD_OUT_WORK < 1
     assert question(dense, chain.cell, "cpu", 1).macs == whole
     assert question(finetune, chain.cell, "cpu", 1).macs == round(0.5 * whole)

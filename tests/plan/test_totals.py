@@ -17,7 +17,7 @@ def summed(cells: list[Cell], done: frozenset[str] = frozenset()) -> Totals:
 
 
 def grid(seeds: int = 2) -> list[Cell]:
-    """Per seed: 2 dense epochs for two of the cells, then 4 of L1's, 4 of the dense network's, 6 of the scratch one's."""
+    """Per seed: 2 dense epochs for two of the cells, then 4 of L1's, 4 of the dense one's, 6 of the scratch one's."""
     return [
         each
         for seed in range(seeds)

@@ -23,7 +23,9 @@ TENSORS = st.builds(
     SHAPES,
     st.integers(0, 99),
 )
-FACTS = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.none() | st.booleans(), max_size=4)
+FACTS = st.dictionaries(
+    st.text(max_size=5), st.integers() | st.text(max_size=5) | st.none() | st.booleans(), max_size=4
+)
 
 
 @given(tensors=st.dictionaries(st.text("abc.", min_size=1, max_size=6), TENSORS, max_size=4), facts=FACTS)

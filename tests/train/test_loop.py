@@ -48,7 +48,7 @@ def test_an_epoch_is_the_textbooks_gradient_descent() -> None:
             for parameter, buffer in zip(by_hand.parameters(), buffers, strict=True):
                 assert parameter.grad is not None
                 buffer.mul_(0.9).add_(parameter.grad + 5e-4 * parameter)
-                parameter -= 0.1 * buffer
+                parameter.sub_(0.1 * buffer)
     for name, tensor in weights(by_hand).items():
         torch.testing.assert_close(weights(made)[name], tensor)
 
@@ -66,7 +66,9 @@ def test_momentum_that_is_kept_over_epochs_leads_elsewhere() -> None:
 
 def test_without_momentum_rebuilding_it_changes_nothing() -> None:
     options = {"momentum": 0.0}
-    assert equal(weights(trained(rebuild_momentum=True, **options)), weights(trained(rebuild_momentum=False, **options)))
+    assert equal(
+        weights(trained(rebuild_momentum=True, **options)), weights(trained(rebuild_momentum=False, **options))
+    )
 
 
 def test_frozen_parameters_get_no_gradient_and_do_not_move() -> None:
@@ -214,11 +216,11 @@ def test_the_share_classified_right_is_over_all_training_images() -> None:
 
 def test_accuracy_counts_right_answers_in_evaluation_mode_and_restores_the_mode() -> None:
     made = network().train()
-    images = loader(30)
+    images = loader(600)  # more than one batch
     statistics = weights(made)
-    found = accuracy(made, images, batch=7)
+    found = accuracy(made, images)
     assert made.training
     assert equal(weights(made), statistics)
     made.eval()
-    [(pixels, labels)] = list(images.plain(30))
-    assert found == int((made(pixels).argmax(dim=1) == labels).sum()) / 30
+    [(pixels, labels)] = list(images.plain(600))
+    assert found == int((made(pixels).argmax(dim=1) == labels).sum()) / 600

@@ -1,0 +1,138 @@
+"""What a method is given, and what its training costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from harness.errors import StageFailure
+from harness.execute.network import Decision, changed_weights, fresh_network
+from harness.execute.place import Place
+from harness.execute.task import HarnessTask
+from harness.method import Scores
+from harness.plan.stages import chain_of
+from harness.registry import method
+from harness.store.artifacts import write_artifact
+from harness.suite.cell import Cell
+from tests.execute.small import small
+
+Make = Callable[..., HarnessTask]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """The task of a cell, on fresh weights; `changes` are to the stage's configuration."""
+
+    def made(cell: Cell | None = None, **changes: Any) -> HarnessTask:
+        cell = cell or small("random", budget=0.5)
+        config = {**chain_of(cell, {}).stages[1].config, **changes}
+        params = method(cell.method).Params.model_validate(cell.params)
+        return HarnessTask(Place(tmp_path, tmp_path), "0" * 64, config, params, fresh_network(config))
+
+    return made
+
+
+def even(task: HarnessTask) -> Scores:
+    return {group.name: torch.arange(group.size).float() for group in task.groups}
+
+
+def test_the_initial_weights_are_those_of_the_seed(make: Make) -> None:
+    one, same, other = (make(small("random", budget=0.5, seed=seed)).network.state_dict() for seed in (0, 0, 1))
+    assert changed_weights(one, same) == {}
+    assert "features.conv1.weight" in changed_weights(one, other)
+
+
+def test_the_generator_is_seeded_for_this_cell_and_this_method(make: Make) -> None:
+    def drawn(name: str, seed: int) -> list[float]:
+        cell = small(name, budget=0.5, seed=seed)
+        return torch.rand(3, generator=make(cell).generator).tolist()
+
+    assert drawn("random", 0) == drawn("random", 0)
+    assert drawn("random", 0) != drawn("random", 1)
+    assert drawn("random", 0) != drawn("l1_norm", 0)
+
+
+def test_allocation_meets_the_budget_from_the_best_channels(make: Make) -> None:
+    task = make()
+    kept = task.allocate(even(task))
+    widths = task.graph.widths | {name: len(channels) for name, channels in kept.items()}
+    assert task.target is not None
+    assert task.cost(widths) == pytest.approx(task.target, rel=0.02)
+    for group in task.groups:
+        assert kept[group.name] == tuple(range(group.size - len(kept[group.name]), group.size))
+
+
+def test_cost_is_counted_in_the_budgets_metric(make: Make) -> None:
+    macs, params = make(), make(metric="params")
+    assert macs.cost(macs.graph.widths) == macs.model.dense_macs
+    assert params.cost(params.graph.widths) == params.model.dense_params
+
+
+def test_scores_that_lack_a_group_are_refused_by_its_name(make: Make) -> None:
+    task = make()
+    scores = even(task)
+    absent = next(iter(scores))
+    del scores[absent]
+    with pytest.raises(StageFailure, match=f"no score for group '{absent}'"):
+        task.allocate(scores)
+
+
+def test_scores_of_the_wrong_shape_are_refused_by_their_group(make: Make) -> None:
+    task = make()
+    group = task.groups[0]
+    with pytest.raises(StageFailure, match=rf"'{group.name}' have shape \(3,\), expected \({group.size},\)"):
+        task.allocate(even(task) | {group.name: torch.ones(3)})
+
+
+def test_a_partners_widths_are_taken_with_the_cells_own_choice_of_channels(make: Make) -> None:
+    task = make()
+    widths = {group.name: 3 for group in task.groups}
+    taker = make(allocate="from", widths=widths, target=None)
+    kept = taker.allocate(even(taker))
+    assert kept == {group.name: tuple(range(group.size - 3, group.size)) for group in task.groups}
+
+
+def test_a_partners_cut_that_this_cell_may_not_make_is_out_of_reach(make: Make) -> None:
+    task = make()
+    widths = {group.name: group.size - 1 for group in task.groups}
+    taker = make(allocate="from", widths=widths, target=None, cuts=["stream"])
+    with pytest.raises(StageFailure) as failure:
+        taker.allocate({})
+    assert failure.value.reason == "out of reach"
+
+
+def test_batches_for_scoring_are_the_same_at_every_call_and_can_be_limited(make: Make) -> None:
+    task = make()
+    one, two = list(task.training_batches(1)), list(task.training_batches())
+    assert len(one) == 1
+    assert len(two) == task.steps_per_epoch == 2
+    assert torch.equal(one[0][0], two[0][0])
+    assert sum(len(labels) for _, labels in two) == 128
+
+
+def test_what_is_trained_is_billed(make: Make) -> None:
+    task = make()
+    options = {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 0.0}
+    images, macs = 128, task.model.dense_macs
+    convolution = next(module for module in task.network.modules() if isinstance(module, nn.Conv2d))
+    norm = next(module for module in task.network.modules() if isinstance(module, nn.BatchNorm2d))
+    task.train(task.network, epochs=2, parameters=[norm.weight], **options)
+    assert (task.billed.epochs, task.training_macs) == (2, 2 * 2 * macs * images)
+    task.train(task.network, epochs=1, parameters=[convolution.weight], **options)
+    assert (task.billed.epochs, task.training_macs) == (3, (2 * 2 + 3) * macs * images)
+    first = task._config["first_epoch"]
+    assert [point["epoch"] for point in task.billed.curve] == [first, first + 1, first + 2]
+    assert {point["stage"] for point in task.billed.curve} == {"compress"}
+
+
+def test_a_decision_comes_back_as_it_was_stored(tmp_path: Path) -> None:
+    decision = Decision({"features.0": (0, 3, 5)}, "b" * 64, {"features.0.weight": torch.ones(2, 2)})
+    write_artifact(tmp_path, "a" * 64, {"network.safetensors": decision.to_bytes()})
+    found = Decision.read(tmp_path, "a" * 64)
+    assert (found.kept, found.base) == (decision.kept, decision.base)
+    assert torch.equal(found.changed["features.0.weight"], torch.ones(2, 2))
