@@ -37,7 +37,7 @@ def report(
     into: Annotated[Path | None, typer.Option("--into", help="Where the files go [RESULTS/report].")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the table and the plots of what is there, and print the table."""
+    """Write the table and the plots of what is there, and print where they are."""
     from harness.report.records import report_json
     from harness.store.grid import look, rows_of
     from harness.store.ledger import Ledger

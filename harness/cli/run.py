@@ -83,7 +83,7 @@ def run(
     if retry_failed:
         _forget_failures(grid, ledger)
         grid = look(cells, folder, ledger)
-    if grid.count("done") + grid.count("failed") == len(cells):
+    if _all_ended(grid):
         print(f"{declared.name}: nothing to do, {grid.count('done')} of {len(cells)} cells are done in {folder}")
         if not (folder / "report" / "report.md").exists():
             _report(declared, folder, ledger)
@@ -125,6 +125,7 @@ def _execute(
     from harness.execute.board import Board
     from harness.execute.place import Place
     from harness.execute.stop import StopSign
+    from harness.store.grid import look
     from harness.train.watch import Watch
 
     stop = StopSign(folder / "leases" / f"stop-{time.time_ns()}", deadline)
@@ -149,6 +150,8 @@ def _execute(
     stop.clear()
     if board.halted:
         raise UserError(board.halted)
+    if _all_ended(look(cells, folder, ledger)):
+        return 0  # whatever came after the last cell stopped nothing
     if caught:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
@@ -156,6 +159,11 @@ def _execute(
         print("stopped by the time budget; the same command goes on from here", file=sys.stderr)
         return 3
     return 0
+
+
+def _all_ended(grid: Grid) -> bool:
+    """Whether every cell is done or failed."""
+    return grid.count("done") + grid.count("failed") == len(grid.chains)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import signal
@@ -55,7 +56,8 @@ class Worker(tune.Trainable):
             report = Report(job.cell, "stopped") if stop() else run_job(job, place, ledger)
         except UserError as error:
             report = Report(job.cell, "halted", str(error))
-        return {"report": asdict(report), "done": True}
+        # as text: Tune flattens nested results on their way to the searcher
+        return {"report": json.dumps(asdict(report)), "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: a job's own checkpoints lie in the results folder."""
@@ -109,7 +111,7 @@ class Feeder(Searcher):
             self._board.stopping = self._board.stopping or self._stop()
             self._board.lost(cell)
         else:
-            self._board.finished(Report(**result["report"]))
+            self._board.finished(Report(**json.loads(result["report"])))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is the truth."""
@@ -171,7 +173,8 @@ def _start_ray(address: str | None) -> None:
         if address is not None:
             ray.init(address=address, **quiet)
         else:
-            ray.init(include_dashboard=False, **quiet)
+            # "local": never a cluster that happens to run on this machine
+            ray.init(address="local", include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"Ray cannot be reached: {str(error).splitlines()[0]}") from error
 

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness import registry
+from harness.execute import inline
+from harness.execute.board import Board
+from harness.execute.place import Place
+from harness.store.ledger import Ledger
 from tests.cli.calling import SHORT, SUITE, Called, call, files
 from tests.execute.small import started_cells, with_made_up_methods
 
@@ -100,6 +104,20 @@ def test_a_run_out_of_time_is_status_three_and_goes_on_with_the_same_command(sui
     assert stopped.status == 3
     assert "stopped by the time budget; the same command goes on from here" in stopped.err
     assert call(suite, *command).status == 0
+
+
+def test_a_run_whose_time_is_up_when_its_last_cell_is_done_is_status_zero(
+    suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(board: Board, place: Place, ledger: Ledger) -> None:
+        whole(board, place, ledger)
+        board.stopping = True
+
+    whole = inline.run_inline
+    monkeypatch.setattr(inline, "run_inline", late)
+    called = call(suite, *RUN, "--only", "dense", "--set", "seeds=[0]")
+    assert called.status == 0
+    assert "stopped" not in called.err
 
 
 CRASHING = SUITE.replace("l1_norm", "crashing").replace("[0, 1]", "[0]")

@@ -156,6 +156,18 @@ def test_a_job_whose_worker_dies_is_handed_out_again_a_few_times_and_then_fails(
     assert cell_state(chain(wanted, ledger), ledger).reason == f"worker lost: the worker died {LOST_WORKERS} times"
 
 
+def test_a_worker_that_dies_while_the_run_is_stopped_fails_nothing(tmp_path: Path) -> None:
+    wanted = small("dense")
+    waiting, ledger = board([wanted], tmp_path)
+    job = waiting.next()
+    assert job is not None
+    waiting.stopping = True
+    for _ in range(LOST_WORKERS):
+        waiting.lost(job.cell)
+    assert waiting.complete
+    assert cell_state(chain(wanted, ledger), ledger).state == "waiting"
+
+
 @pytest.mark.parametrize("chance", range(4))
 def test_many_workers_do_every_stage_once_whatever_the_order(chance: int, tmp_path: Path) -> None:
     cells = []

@@ -222,5 +222,7 @@ def test_accuracy_counts_right_answers_in_evaluation_mode_and_restores_the_mode(
     assert made.training
     assert equal(weights(made), statistics)
     made.eval()
+    accuracy(made, images)
+    assert not made.training
     [(pixels, labels)] = list(images.plain(600))
     assert found == int((made(pixels).argmax(dim=1) == labels).sum()) / 600
