@@ -37,9 +37,6 @@ def run_app(arguments: Sequence[str]) -> int:
     except UserError as error:
         print(f"error: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         sys.stderr.close()
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.data.catalogue import data_set
 from harness.plan.costs import network_cost
-from harness.plan.stages import Chain, Stage, training_images
+from harness.plan.stages import Chain, Stage, outline, training_images
 from harness.plan.timing import HELD_OUT_WORK, Clock, Question
 from harness.suite.cell import Cell, DataChoice
 
@@ -80,12 +80,7 @@ def totals(
 
 def _with_unnamed(chain: Chain) -> list[Stage]:
     """The chain's stages; those that cannot be named yet stand under a name of the cell's own, with a guess."""
-    if chain.measure is not None:
-        return list(chain.stages)
-    cell = chain.cell
-    from harness.plan.stages import outline
-
-    return list(chain.stages) + outline(cell)
+    return list(chain.stages) if chain.measure is not None else list(chain.stages) + outline(chain.cell)
 
 
 def _seconds(

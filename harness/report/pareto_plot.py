@@ -84,7 +84,7 @@ def _ours(measured: Sequence[Entry], cost: Cost, unit: numbers.Unit, facts: Suit
         label = facts.method_title(method)
         partner = group[0].cell.widths_of
         if is_control and partner is not None:
-            label += f", {facts.method_title(partner.method)} widths"
+            label = f"{facts.widths_title(method)}, {facts.method_title(partner.method)} widths"
         points = tuple(point for entry in group if (point := _point(entry, cost, unit)) is not None)
         if points:
             found.append(_Series(label, looks[method], "left" if is_control else "full", points))
