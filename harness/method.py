@@ -102,6 +102,9 @@ class Task(Protocol):
     def allocate(self, scores: Scores) -> KeptChannels:
         """The channels to keep so that the budget is met, by the cell's allocation mode."""
 
+    def arrange(self, widths: Mapping[str, int]) -> KeptChannels:
+        """Channels of a network of these widths, where any will do."""
+
     def training_batches(self, limit: int | None = None) -> Iterable[tuple[Tensor, Tensor]]:
         """Augmented training batches of one pass (or the first `limit`): images [B, C, H, W], labels [B]."""
 
@@ -212,9 +215,8 @@ class BuildMethod(Method):
         """{group: number of channels} of the network to build."""
 
     def compress(self, task: Task) -> Compressed:
-        """Keeps the first channels of each group: with new weights, which ones does not matter."""
-        kept = {group: tuple(range(width)) for group, width in self.widths(task).items()}
-        return Compressed(kept=kept, fresh=True)
+        """Keeps channels by their number alone: with new weights, which ones does not matter."""
+        return Compressed(kept=task.arrange(self.widths(task)), fresh=True)
 
 
 @dataclass
@@ -257,7 +259,7 @@ class GateMethod(Method):
         return 0.0
 
     def compress(self, task: Task) -> Compressed:
-        """Inserts gates, searches, decides; a group never loses its last channel."""
+        """Inserts gates, searches, decides; a group loses its last channel only if a branch can go with it."""
         import torch
 
         from harness.channels.gates import insert_gates, remove_gates
@@ -273,7 +275,7 @@ class GateMethod(Method):
         rescued = []
         for group, values in scores.items():
             stays = self.keeps(task, values, gates.state)
-            if not bool(stays.any()):
+            if not bool(stays.any()) and not task.graph.may_empty(group):
                 stays = torch.zeros_like(stays).index_fill_(0, values.argmax().reshape(1), True)
                 rescued.append(group)
             kept[group] = tuple(torch.nonzero(stays).flatten().tolist())

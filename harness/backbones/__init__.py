@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from harness.backbones.catalogue import BACKBONES, Backbone, backbone, build
+from harness.backbones.catalogue import (
+    BACKBONES,
+    Backbone,
+    backbone,
+    backbone_names,
+    build,
+    fitting,
+    is_backbone,
+    reset,
+    unknown_backbone,
+)
 
-__all__ = ["BACKBONES", "Backbone", "backbone", "build"]
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "backbone",
+    "backbone_names",
+    "build",
+    "fitting",
+    "is_backbone",
+    "reset",
+    "unknown_backbone",
+]

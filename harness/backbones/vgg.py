@@ -6,16 +6,17 @@ This is the network whose counts match the paper's table (313.47 M, 14.99 M; see
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from harness.backbones.initialise import initialise
 from harness.data.catalogue import DataSet
 
-_VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+"""Widths of each stage of configuration D."""
 _DIGITS = ((16, 16), (32, 32), (48, 64))
 
 
@@ -34,18 +35,8 @@ class Vgg(nn.Module):
             data_set: gives channels, image size (pixels) and classes.
         """
         super().__init__()
-        features: OrderedDict[str, nn.Module] = OrderedDict()
-        channels, size, count = data_set.channels, data_set.size, 0
-        for stage, widths in enumerate(stages, start=1):
-            for width in widths:
-                count += 1
-                features[f"conv{count}"] = nn.Conv2d(channels, width, kernel_size=3, padding=1)
-                features[f"bn{count}"] = nn.BatchNorm2d(width)
-                features[f"relu{count}"] = nn.ReLU()
-                channels = width
-            features[f"pool{stage}"] = nn.MaxPool2d(kernel_size=2)
-            size //= 2
-        self.features = nn.Sequential(features)
+        self.features = feature_layers(stages, data_set.channels)
+        channels, size = stages[-1][-1], data_set.size // 2 ** len(stages)
         self.classifier = nn.Sequential(
             OrderedDict(
                 linear1=nn.Linear(channels * size * size, channels),
@@ -66,27 +57,32 @@ class Vgg(nn.Module):
         return logits
 
 
-def initialise(network: nn.Module) -> None:
-    """Fresh weights as in DNAL's code, drawn from torch's global generator.
+def feature_layers(stages: Sequence[Sequence[int]], channels: int) -> nn.Sequential:
+    """3 x 3 convolutions with batch norm and ReLU, each stage closed by a max-pool of 2.
 
-    Convolutions N(0, √(2 / (kernel area · outputs))), linear layers N(0, 0.01), biases 0, batch norm 1 and 0.
+    Args:
+        stages: the widths of each stage's convolutions.
+        channels: of an image.
+
+    Returns:
+        A sequence of `conv1`, `bn1`, `relu1`, ..., `pool1`, ...
     """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            area = module.kernel_size[0] * module.kernel_size[1]
-            nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / (area * module.out_channels)))
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, 0.0, 0.01)
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    count = 0
+    for stage, widths in enumerate(stages, start=1):
+        for width in widths:
+            count += 1
+            layers[f"conv{count}"] = nn.Conv2d(channels, width, kernel_size=3, padding=1)
+            layers[f"bn{count}"] = nn.BatchNorm2d(width)
+            layers[f"relu{count}"] = nn.ReLU()
+            channels = width
+        layers[f"pool{stage}"] = nn.MaxPool2d(kernel_size=2)
+    return nn.Sequential(layers)
 
 
 def vgg16_cifar(data_set: DataSet, width: float = 1.0) -> nn.Module:
     """VGG16 for 32 x 32 images, all widths times `width` (the hidden linear layer's too)."""
-    return Vgg([[max(1, round(width * channels)) for channels in stage] for stage in _VGG16], data_set)
+    return Vgg([[max(1, round(width * channels)) for channels in stage] for stage in VGG16], data_set)
 
 
 def vgg_digits(data_set: DataSet) -> nn.Module:

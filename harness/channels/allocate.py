@@ -5,12 +5,12 @@ A cost is any function {group: width} → count that grows with every width; abs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from harness.channels.graph import ChannelGroup, KeptChannels
+from harness.channels.graph import ChannelGraph, ChannelGroup, KeptChannels
 from harness.errors import StageFailure
 
 Cost = Callable[[Mapping[str, int]], int]
@@ -79,6 +79,138 @@ def best_channels(scores: Mapping[str, Tensor], widths: Mapping[str, int]) -> Ke
     return kept
 
 
+def best_channels_within(
+    graph: ChannelGraph, scores: Mapping[str, Tensor], widths: Mapping[str, int], streams: Mapping[str, int]
+) -> KeptChannels:
+    """As `best_channels`, for networks with branches.
+
+    A branch chooses among the channels that its stream keeps. Where `streams` says how many channels of a stream are
+    written in all, the branches write exactly so many: those of largest summed score, of which each is written by some
+    branch, if need be in place of one that others write too.
+
+    Args:
+        streams: {stream: channels that somebody writes}; of these groups none is in `widths`.
+    """
+    plain = [name for name in scores if graph.groups[name].stream is None]
+    kept = best_channels(
+        {name: scores[name] for name in plain}, {name: widths[name] for name in plain if name in widths}
+    )
+    for stream, members in _branches_by_stream(graph, scores).items():
+        there = set(kept.get(stream, range(graph.groups[stream].size)))
+        written = _written_by_shortcuts(graph, stream, kept) & there
+        if stream in streams:
+            total = torch.stack([scores[name].detach().cpu().double() for name in members]).sum(dim=0)
+            total[list(written)] = float("inf")
+            there = set(best_channels({stream: total}, {stream: streams[stream]})[stream])
+        within = torch.full((graph.groups[stream].size,), float("-inf"), dtype=torch.float64)
+        within[list(there)] = 0.0
+        ranked = {name: scores[name].detach().cpu().double() + within for name in members}
+        most = {name: min(widths.get(name, len(there)), len(there)) for name in members}
+        kept |= best_channels(ranked, most)
+        if stream in streams:
+            _cover(kept, {name: values.tolist() for name, values in ranked.items()}, there - written)
+    return {name: kept[name] for name in scores}
+
+
+def _cover(kept: KeptChannels, scores: Mapping[str, Sequence[float]], wanted: set[int]) -> None:
+    """Swaps channels of branches, in place, until every wanted one is written by some branch, at the least loss."""
+    for missing in sorted(wanted - {channel for name in scores for channel in kept[name]}):
+        count: dict[int, int] = {}
+        for name in scores:
+            for channel in kept[name]:
+                count[channel] = count.get(channel, 0) + 1
+        swaps = [
+            (values[channel] - values[missing], name, channel)
+            for name, values in scores.items()
+            for channel in kept[name]
+            if count[channel] > 1 or channel not in wanted
+        ]
+        if not swaps:
+            return
+        _, name, channel = min(swaps)
+        kept[name] = tuple(sorted({*kept[name], missing} - {channel}))
+
+
+def _branches_by_stream(graph: ChannelGraph, names: Iterable[str]) -> dict[str, list[str]]:
+    """The branches among the groups, by stream; streams in network order."""
+    found: dict[str, list[str]] = {stream: [] for stream in graph.streams}
+    for name in names:
+        stream = graph.groups[name].stream
+        if stream is not None:
+            found[stream].append(name)
+    return {stream: members for stream, members in found.items() if members}
+
+
+def _written_by_shortcuts(graph: ChannelGraph, stream: str, kept: Mapping[str, Sequence[int]]) -> set[int]:
+    """The channels of a stream that its shortcuts without weights write, given what is kept of what they read."""
+    written: set[int] = set()
+    for shortcut in graph.streams[stream].shortcuts:
+        source = set(kept.get(shortcut.source, range(len(shortcut.targets))))
+        if shortcut.source in graph.streams and not graph.streams[shortcut.source].fixed:
+            branches = [kept.get(name) for name in graph.streams[shortcut.source].writers]
+            if all(channels is not None for channels in branches):
+                source &= {c for channels in branches for c in channels or ()} | _written_by_shortcuts(
+                    graph, shortcut.source, kept
+                )
+        written |= {shortcut.targets[channel] for channel in source}
+    return written - {-1}
+
+
+def spread(graph: ChannelGraph, widths: Mapping[str, int], streams: Mapping[str, int] | None = None) -> KeptChannels:
+    """Channels of a network of these widths where any will do: the first ones.
+
+    Branches of one stream take turns, so that together they write as many of its channels as they can, beginning with
+    those that no shortcut writes.
+
+    Args:
+        widths: {group: how many stay}.
+        streams: {stream: channels that its branches write in all}; default: all that `widths` leaves.
+
+    Returns:
+        {group: ascending indices} for every group of `widths`.
+    """
+    limits = {**(streams or {}), **widths}
+    kept: KeptChannels = {
+        name: tuple(range(width))
+        for name, width in widths.items()
+        if name not in graph.streams and graph.groups[name].stream is None
+    }
+    for stream in graph.streams:
+        size = graph.groups[stream].size
+        written = sorted(_written_by_shortcuts(graph, stream, kept))
+        order = [*written, *(channel for channel in range(size) if channel not in set(written))]
+        order = order[: limits.get(stream, size)]
+        if stream in widths:
+            kept[stream] = tuple(sorted(order))
+        turn = len(written)
+        for name in graph.streams[stream].writers:
+            if name in widths:
+                width = min(widths[name], len(order))
+                kept[name] = tuple(sorted(order[(turn + number) % len(order)] for number in range(width)))
+                turn += width
+    return {name: kept[name] for name in widths}
+
+
+def met(choose: Callable[[int], KeptChannels], count: Callable[[KeptChannels], int], target: int) -> KeptChannels:
+    """The selection nearest to a target where it costs less than its widths say, because channels go with others.
+
+    Args:
+        choose: the selection whose widths cost about a given count.
+        count: what a selection really costs.
+    """
+    best, aim = choose(target), target
+    for _ in range(16):
+        missing = target - count(best)
+        if missing <= 0:
+            break
+        aim += missing
+        candidate = choose(aim)
+        if abs(target - count(candidate)) >= missing:
+            break
+        best = candidate
+    return best
+
+
 def global_kept(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], cost: Cost, target: int) -> KeptChannels:
     """The channels above one threshold for all groups, set so that the cost is nearest to the target.
 
@@ -140,7 +272,7 @@ def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: i
     left = _widths(start)
     if cost(left) <= target:
         return kept
-    _refuse_below(cost, left | dict.fromkeys(scores, 1), target)
+    _refuse_below(cost, left | {name: min(1, left[name]) for name in scores}, target)
     values = {name: tensor.detach().cpu().double() for name, tensor in scores.items()}
     order = _weakest_first(values, {name: start[name] for name in scores})
     for removed, (name, _) in enumerate(order, start=1):

@@ -1,40 +1,77 @@
-"""Gates: one scalar a channel, multiplied into the affine part of batch norm, so that it costs nothing.
+"""Gates: one scalar a channel, multiplied into weights that are there anyway, so that it costs nothing.
 
 Batch norm gives y = γ·x̂ + β; a gate g after it is γ' = g·γ and β' = g·β: two products of [channels], and no further
-pass over the activations. Gated batch norms stand in for the plain ones during a search and leave before surgery.
+pass over the activations. A layer without batch norm takes its gates into weight and bias. Gated layers stand in for
+the plain ones during a search and leave before surgery. Only a shortcut, which has no weights, is really multiplied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.channels.graph import ChannelGroup
+from harness.channels.groups import ChannelGroup, Part
+from harness.channels.structure import is_shortcut
 from harness.errors import UserError
-
-_Target = TypeVar("_Target", bound=nn.modules.batchnorm._BatchNorm)
 
 GateFunction = Callable[[Tensor], Tensor]
 """The factor of each channel, given its scalar: [channels] → [channels]."""
 
 
-class _GatedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm whose output channels are multiplied by `function(gate_values)`.
-
-    Its own parameters and statistics have the names of the batch norm that it stands for.
+@dataclass(frozen=True)
+class _Piece:
+    """Neighbouring channels of a layer: gated by one group, or by none.
 
     Attributes:
-        gate_values: one scalar a channel; one parameter for all batch norms of a group.
-        function: gives the factors.
+        gate: which of the layer's `gate_values`, or None.
+        places: how many channels of the layer.
+        repeat: channels of the layer for each scalar.
     """
 
-    gate_values: nn.Parameter
-    function: GateFunction
+    gate: int | None
+    places: int
+    repeat: int = 1
 
+
+class _Gated(nn.Module):
+    """A layer whose output channels are multiplied by `function` of its gates.
+
+    Its own parameters and statistics have the names of the layer that it stands for.
+
+    Attributes:
+        gate_values: scalars, one parameter for each group that gates the layer; shared by all layers of a group.
+        function: gives the factors.
+        rows: pieces that together cover all channels; rows multiply.
+    """
+
+    gate_values: nn.ParameterList
+    function: GateFunction
+    rows: list[list[_Piece]]
+
+    def factor(self) -> Tensor:
+        """[channels of the layer]."""
+        whole: Tensor | None = None
+        for row in self.rows:
+            pieces = [self._piece(piece) for piece in row]
+            factor = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+            whole = factor if whole is None else whole * factor
+        assert whole is not None
+        return whole
+
+    def _piece(self, piece: _Piece) -> Tensor:
+        values: Tensor = self.gate_values[piece.gate or 0]
+        if piece.gate is None:
+            return values.new_ones(piece.places)
+        factor = self.function(values)
+        return factor if piece.repeat == 1 else factor.repeat_interleave(piece.repeat)
+
+
+class _GatedBatchNorm(_Gated, nn.modules.batchnorm._BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         """Normalises, shifts and gates: [batch, channels, ...] → the same shape."""
         self._check_input_dim(input)  # type: ignore[no-untyped-call]
@@ -43,7 +80,7 @@ class _GatedBatchNorm(nn.modules.batchnorm._BatchNorm):
             self.num_batches_tracked.add_(1)
             if self.momentum is None:
                 average = 1.0 / float(self.num_batches_tracked)
-        gate = self.function(self.gate_values)
+        gate = self.factor()
         return functional.batch_norm(
             input,
             self.running_mean,
@@ -57,11 +94,40 @@ class _GatedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 class GatedBatchNorm2d(_GatedBatchNorm, nn.BatchNorm2d):
-    """`BatchNorm2d` with a gate; see `insert_gates`."""
+    """`BatchNorm2d` with gates; see `insert_gates`."""
 
 
 class GatedBatchNorm1d(_GatedBatchNorm, nn.BatchNorm1d):
-    """`BatchNorm1d` with a gate; see `insert_gates`."""
+    """`BatchNorm1d` with gates; see `insert_gates`."""
+
+
+class GatedConv2d(_Gated, nn.Conv2d):
+    """`Conv2d` with gates, where no batch norm follows; see `insert_gates`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolves and gates."""
+        gate = self.factor()
+        bias = None if self.bias is None else self.bias * gate
+        output: Tensor = self._conv_forward(input, self.weight * gate.view(-1, 1, 1, 1), bias)
+        return output
+
+
+class GatedLinear(_Gated, nn.Linear):
+    """`Linear` with gates, where no batch norm follows; see `insert_gates`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Multiplies and gates."""
+        gate = self.factor()
+        bias = None if self.bias is None else self.bias * gate
+        return functional.linear(input, self.weight * gate.view(-1, 1), bias)
+
+
+_GATED: dict[type[nn.Module], type[_Gated]] = {
+    nn.BatchNorm2d: GatedBatchNorm2d,
+    nn.BatchNorm1d: GatedBatchNorm1d,
+    nn.Conv2d: GatedConv2d,
+    nn.Linear: GatedLinear,
+}
 
 
 def insert_gates(
@@ -69,67 +135,97 @@ def insert_gates(
 ) -> dict[str, nn.Parameter]:
     """Puts a gate on every channel of the groups, in place.
 
-    Parameters and statistics of the batch norms go on as the same tensors under the same names.
+    Parameters and statistics of the layers go on as the same tensors under the same names.
 
     Args:
         function: gives the factors from the scalars; called in every forward pass.
         initial: where all scalars start.
 
     Returns:
-        {group: its scalars [channels]}, on the batch norm's device and of its dtype.
+        {group: its scalars [channels]}, on the layers' device and of their dtype.
 
     Raises:
-        UserError: a group has no batch norm that a gate could be folded into; nothing was changed.
+        UserError: a group has a layer that a gate cannot be folded into; nothing was changed.
     """
-    points: dict[str, list[tuple[str, nn.BatchNorm1d | nn.BatchNorm2d]]] = {}
+    gates: dict[str, list[tuple[Part, str]]] = {}
     for group in groups:
-        if not group.gate_points:
-            raise UserError(
-                f"layer {group.name!r} has no batch norm between it and its readers: gates are not supported there"
-            )
-        points[group.name] = [(name, _plain(network, name)) for name in group.gate_points]
-    values: dict[str, nn.Parameter] = {}
-    for group in groups:
-        weight = points[group.name][0][1].weight
-        values[group.name] = nn.Parameter(torch.full((group.size,), initial, dtype=weight.dtype, device=weight.device))
-        for name, plain in points[group.name]:
-            gated_type = GatedBatchNorm2d if isinstance(plain, nn.BatchNorm2d) else GatedBatchNorm1d
-            gated = _moved(plain, gated_type)
-            gated.gate_values = values[group.name]
-            gated.function = function
-            network.set_submodule(name, gated)
+        for part in group.gate_points:
+            _refuse_ungateable(network.get_submodule(part.layer), part.layer)
+            gates.setdefault(part.layer, []).append((part, group.name))
+    like = next(network.parameters())
+    values = {
+        group.name: nn.Parameter(torch.full((group.size,), initial, dtype=like.dtype, device=like.device))
+        for group in groups
+    }
+    sizes = {group.name: group.size for group in groups}
+    for layer, parts in gates.items():
+        module = network.get_submodule(layer)
+        module.__class__ = _gated_kind(type(module))
+        assert isinstance(module, _Gated)
+        module.gate_values = nn.ParameterList([values[name] for _, name in parts])
+        module.function = function
+        spans = [(part.start, sizes[name] * part.repeat, number) for number, (part, name) in enumerate(parts)]
+        repeats = [part.repeat for part, _ in parts]
+        module.rows = _rows(spans, repeats, _outputs(module))
     return values
 
 
 def remove_gates(network: nn.Module) -> None:
-    """Puts plain batch norms back in place; the gates are dropped, not folded into the weights."""
-    gated = [(name, module) for name, module in network.named_modules() if isinstance(module, _GatedBatchNorm)]
-    for name, module in gated:
-        plain_type = nn.BatchNorm2d if isinstance(module, nn.BatchNorm2d) else nn.BatchNorm1d
-        network.set_submodule(name, _moved(module, plain_type))
+    """Makes the layers plain again, in place; the gates are dropped, not folded into the weights."""
+    for module in network.modules():
+        if isinstance(module, _Gated):
+            plain: Any = next(base for base in type(module).__mro__ if not issubclass(base, _Gated))
+            del module.gate_values, module.function, module.rows
+            module.__class__ = plain
 
 
-def _plain(network: nn.Module, name: str) -> nn.BatchNorm1d | nn.BatchNorm2d:
-    module = network.get_submodule(name)
-    if isinstance(module, _GatedBatchNorm):
-        raise UserError(f"batch norm {name!r} carries a gate already")
-    if not isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) or not module.affine:
-        raise UserError(f"layer {name!r} has no weight and bias that a gate could be folded into")
-    return module
+def _refuse_ungateable(module: nn.Module, name: str) -> None:
+    if isinstance(module, _Gated):
+        raise UserError(f"layer {name!r} carries a gate already")
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and not module.affine:
+        raise UserError(f"batch norm {name!r} has no weight and bias that a gate could be folded into")
+    if type(module) not in _GATED and not is_shortcut(module):
+        raise UserError(f"layer {name!r} ({type(module).__name__}) has nothing that a gate could be folded into")
 
 
-def _moved(source: nn.modules.batchnorm._BatchNorm, target_type: type[_Target]) -> _Target:
-    """A batch norm of another type with the very tensors, mode and hyper-parameters of `source`."""
-    target = target_type(
-        source.num_features,
-        eps=source.eps,
-        momentum=source.momentum,
-        affine=source.affine,
-        track_running_stats=source.track_running_stats,
-        device="meta",
-    )
-    for name in ("weight", "bias"):
-        setattr(target, name, getattr(source, name))
-    for name in ("running_mean", "running_var", "num_batches_tracked"):
-        setattr(target, name, getattr(source, name))
-    return target.train(source.training)
+def _gated_kind(kind: type[nn.Module]) -> type[nn.Module]:
+    """The gated form of a layer's class."""
+    if kind in _GATED:
+        return _GATED[kind]
+
+    class GatedShortcut(_Gated, kind):  # type: ignore[misc, valid-type]
+        """A shortcut without weights whose output is multiplied by its gates."""
+
+        def forward(self, input: Tensor) -> Tensor:
+            output: Tensor = super().forward(input)
+            return output * self.factor().view(1, -1, 1, 1)
+
+    return GatedShortcut
+
+
+def _outputs(module: nn.Module) -> int:
+    for name in ("num_features", "out_channels", "out_features"):
+        if hasattr(module, name):
+            return int(getattr(module, name))
+    raise AssertionError(f"{type(module).__name__} has no outputs")
+
+
+def _rows(spans: list[tuple[int, int, int]], repeats: list[int], channels: int) -> list[list[_Piece]]:
+    """Pieces of all spans (start, places, gate), in as few rows as do not overlap within themselves."""
+    rows: list[list[_Piece]] = []
+    waiting = sorted(spans)
+    while waiting:
+        row, left, end = [], [], 0
+        for start, places, gate in waiting:
+            if start < end:
+                left.append((start, places, gate))
+                continue
+            if start > end:
+                row.append(_Piece(None, start - end))
+            row.append(_Piece(gate, places, repeats[gate]))
+            end = start + places
+        if end < channels:
+            row.append(_Piece(None, channels - end))
+        rows.append(row)
+        waiting = left
+    return rows

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.channels.graph import ChannelGraph
+from harness.channels.groups import KeptChannels
 from harness.channels.structure import first_line, hollow_input
 from harness.channels.surgery import cut, mask
 from harness.errors import StageFailure, UserError
@@ -19,48 +20,93 @@ _WIDTH = 4
 _TOLERANCE = 1e-10
 
 
-def prove(network: nn.Module, hollow: nn.Module, graph: ChannelGraph) -> None:
-    """Raises UserError naming a layer unless one channel of every group can be cut and masked to the same effect.
+def prove(network: nn.Module, hollow: nn.Module, graph: ChannelGraph) -> bool:
+    """Raises UserError naming a layer unless channels of every group can be cut and masked to the same effect.
+
+    Two selections are tried: one channel of every group at once, and in each branch a channel of its own.
 
     Args:
         network: the real one, for the values of buffers that are not batch norm's.
         hollow: its skeleton.
         graph: of both.
+
+    Returns:
+        Whether branches can also be removed altogether.
     """
-    narrow = {name: min(_WIDTH, size) for name, size in graph.widths.items()}
+    narrow = _narrow(graph)
+    whole = graph.widths
     if (why := _does_not_run(hollow, graph, narrow)) is not None:
-        for name, size in graph.widths.items():
-            if size > 1 and (alone := _does_not_run(hollow, graph, {name: size - 1})) is not None:
-                raise UserError(f"channels of layer {name!r} cannot be cut: {alone}")
+        for name, size in whole.items():
+            alone = {name: tuple(range(size - 1))}
+            if size > 1 and (reason := _does_not_run(hollow, graph, alone)) is not None:
+                raise UserError(f"channels of layer {_layer(name)!r} cannot be cut: {reason}")
         raise UserError(f"the network does not run when channels of all layers are cut: {why}")
-    small = cut(hollow, graph, {name: range(width) for name, width in narrow.items()})
+    small = cut(hollow, graph, narrow)
     solid = _with_random_values(network, small)
     small_graph = graph.resized(narrow)
-    names = [name for name, width in narrow.items() if width > 1]
-    if (why := _differ(solid, small_graph, names)) is not None:
-        for name in names:
-            if (alone := _differ(solid, small_graph, [name])) is not None:
-                raise UserError(f"channels of layer {name!r} cannot be cut: {alone}")
-        raise UserError(f"channels of this network cannot be cut in all layers at once: {why}")
+    sizes = {name: size for name, size in small_graph.widths.items() if size > 1}
+    everywhere = {name: _without(size, 1) for name, size in sizes.items()}
+    apart = {
+        name: _without(size, (number + 1) % size)
+        for number, (name, size) in enumerate(sizes.items())
+        if graph.groups[name].kind != "stream"
+    }
+    for selection in (everywhere, apart):
+        if (why := _differ(solid, small_graph, selection)) is not None:
+            for name in selection:
+                if (reason := _differ(solid, small_graph, {name: selection[name]})) is not None:
+                    raise UserError(f"channels of layer {_layer(name)!r} cannot be cut: {reason}")
+            raise UserError(f"channels of this network cannot be cut in all layers at once: {why}")
+    spare = _spare_branches(small_graph)
+    return not spare or _differ(solid, small_graph, dict.fromkeys(spare, ())) is None
 
 
-def _does_not_run(hollow: nn.Module, graph: ChannelGraph, widths: dict[str, int]) -> str | None:
-    """What goes wrong when the skeleton is cut to these widths and run, or None."""
+def _layer(group: str) -> str:
+    return group.removeprefix("stream:")
+
+
+def _without(size: int, channel: int) -> tuple[int, ...]:
+    return tuple(other for other in range(size) if other != channel)
+
+
+def _narrow(graph: ChannelGraph) -> KeptChannels:
+    """A few channels of every group; of a stream, some that its shortcuts write and some that they do not."""
+    narrow: KeptChannels = {}
+    for name, group in graph.groups.items():
+        if group.stream is None:
+            wanted = list(range(min(_WIDTH, group.size)))
+            for shortcut in graph.streams[name].shortcuts if name in graph.streams else ():
+                written = [shortcut.targets[channel] for channel in narrow.get(shortcut.source, ())]
+                wanted = [*[target for target in written if target >= 0][: _WIDTH - 1], *wanted]
+            narrow[name] = tuple(sorted(list(dict.fromkeys(wanted))[:_WIDTH]))
+    return narrow | {name: narrow[group.stream] for name, group in graph.groups.items() if group.stream is not None}
+
+
+def _spare_branches(graph: ChannelGraph) -> list[str]:
+    """As many branches as can be removed at once."""
+    spare = []
+    for each in graph.sums:
+        there = [name for name in each.branches if graph.branches[name].sum is not None]
+        spare += there if each.shortcut else there[1:]
+    return spare
+
+
+def _does_not_run(hollow: nn.Module, graph: ChannelGraph, kept: KeptChannels) -> str | None:
+    """What goes wrong when the skeleton is cut to these channels and run, or None."""
     try:
-        small = cut(hollow, graph, {name: range(width) for name, width in widths.items()})
+        small = cut(hollow, graph, kept)
         with torch.no_grad():
             small(hollow_input(small, graph.shape))
     except StageFailure as failure:
         return failure.message
-    except Exception as error:  # whatever a foreign network or Torch-Pruning raises is a reason to refuse
+    except Exception as error:  # whatever a foreign network raises is a reason to refuse
         return first_line(error)
     return None
 
 
-def _differ(network: nn.Module, graph: ChannelGraph, names: list[str]) -> str | None:
-    """Why cutting one channel of each named group is not the same as masking it, or None if it is."""
+def _differ(network: nn.Module, graph: ChannelGraph, kept: KeptChannels) -> str | None:
+    """Why cutting is not the same as masking, or None if it is."""
     images = torch.randn(2, *graph.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    kept = {name: tuple(c for c in range(graph.groups[name].size) if c != 1) for name in names}
     try:
         with torch.no_grad():
             narrower: Tensor = cut(network, graph, kept)(images)

@@ -33,6 +33,8 @@ def listing(what: Annotated[What, typer.Argument(metavar="WHAT")], as_json: Json
     if as_json:
         print(json.dumps(rows, indent=2))
         return
+    if what is What.backbones:
+        rows = _shortened(rows)
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         print(f"{row['name']:<{width}}  {row['about']}")
@@ -52,12 +54,25 @@ def _methods() -> list[dict[str, Any]]:
 
 
 def _backbones() -> list[dict[str, Any]]:
-    from harness.backbones.catalogue import BACKBONES
+    from harness.backbones.catalogue import backbone, backbone_names
+    from harness.data.catalogue import DATA_SETS
 
-    return [
-        {"name": name, "about": f"{entry.title}, for {', '.join(entry.data_sets)}", "data_sets": list(entry.data_sets)}
-        for name, entry in BACKBONES.items()
-    ]
+    rows = []
+    for name in backbone_names():
+        entry = backbone(name)
+        fits = [known for known, declared in DATA_SETS.items() if entry.fits(declared)]
+        about = f"{entry.title}, for {entry.images.title} ({', '.join(fits)})"
+        rows.append({"name": name, "about": about, "data_sets": fits})
+    return rows
+
+
+def _shortened(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The backbones with those of torchvision on one line, for people."""
+    from harness.backbones.torchvision_names import PREFIX
+
+    own = [row for row in rows if not row["name"].startswith(PREFIX)]
+    about = f"{len(rows) - len(own)} networks of torchvision, for images of 3 channels; --json names them all"
+    return [*own, {"name": f"{PREFIX}NAME", "about": about}]
 
 
 def _datasets() -> list[dict[str, Any]]:

@@ -9,12 +9,24 @@ from typing import Annotated
 
 import typer
 
+from harness.data.folders import FACTS, KNOWN_FACTS
 from harness.errors import UserError, nearest
 from harness.suite.cell import Cell
 from harness.suite.load import Suite
 
+
+def _told(folder: Path | None) -> Path | None:
+    """Lets this process and all that it starts know where data sets lie."""
+    if folder is not None:
+        os.environ["HARNESS_DATA"] = str(folder.absolute())
+    return folder
+
+
 SuiteArgument = Annotated[str, typer.Argument(metavar="SUITE", help="A suite file, or the name of a shipped suite.")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the data sets [$HARNESS_DATA, else data].")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of the data sets [$HARNESS_DATA, else data].", callback=_told),
+]
 ResultsOption = Annotated[Path | None, typer.Option("--results", help="Results folder [results/runs/SUITE].")]
 ProfileOption = Annotated[str | None, typer.Option("--profile", help="A profile of the suite.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides one entry.")]
@@ -25,11 +37,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on s
 
 
 def results_folder(suite: Suite, given: Path | None) -> Path:
-    """The results folder: as given, else `results/runs/SUITE` (`SUITE.PROFILE` under a profile)."""
-    if given is not None:
-        return given
+    """The results folder: as given, else `results/runs/SUITE` (`SUITE.PROFILE` under a profile).
+
+    What its runs knew of photographs is known from now on, so that they may be absent.
+    """
     name = suite.name if suite.profile is None else f"{suite.name}.{suite.profile}"
-    return Path("results") / "runs" / name
+    folder = given if given is not None else Path("results") / "runs" / name
+    if (folder / FACTS).is_file():
+        os.environ[KNOWN_FACTS] = str((folder / FACTS).absolute())
+    return folder
 
 
 def writable(folder: Path) -> Path:

@@ -70,7 +70,6 @@ def write(suite: Suite, rows: list[Row], folder: Path, formats: list[str]) -> li
 
 def suite_facts(suite: Suite) -> SuiteFacts:
     """What a report says of the suite itself."""
-    from harness.data.catalogue import data_set
     from harness.report.facts import SuiteFacts
 
     facts: dict[str, Any] = {
@@ -79,7 +78,6 @@ def suite_facts(suite: Suite) -> SuiteFacts:
         "published": suite.published,
         "recipe": suite.recipe,
         "data": suite.data,
-        "dataset_title": data_set(suite.data.name).title,
         "backbones": tuple(suite.backbones),
         "seeds": tuple(suite.seeds),
         "x": tuple(suite.report.x),

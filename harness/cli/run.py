@@ -92,6 +92,7 @@ def run(
     _check_data(declared, images)
     _check_device(declared, executor)
     writable(folder)
+    _keep_facts(declared, images, folder)
     stopped = _execute(declared, cells, folder, images, ledger, executor, address, deadline, checkpoint_every)
     grid = look(cells, folder, ledger)
     _report(declared, folder, ledger)
@@ -196,6 +197,17 @@ def _check_data(suite: Suite, folder: Path) -> None:
 
     if not present(suite.data.name, folder):
         load_data(suite.data.name, folder)
+
+
+def _keep_facts(suite: Suite, images: Path, folder: Path) -> None:
+    """Notes in the results folder what was found of photographs, for a report where they are absent."""
+    from harness.data.catalogue import DATA_SETS, sketch
+    from harness.data.folders import keep_facts
+    from harness.store.atomic import write_bytes
+
+    known = sketch(suite.data.name)
+    if known.photographs and known.family not in DATA_SETS:
+        write_bytes(*keep_facts(known.family, images / known.folder, folder))
 
 
 def _check_device(suite: Suite, executor: Executor) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harness.data.batches import batch_bounds
 from harness.data.catalogue import DataSet
+from harness.data.normalise import Normalise
 from harness.data.seeds import derive
 
 
@@ -38,22 +39,18 @@ class DeviceLoader:
             images: uint8 [N, height, width, channels].
             labels: int64 [N].
             data_set: gives mean, standard deviation, padding, and whether mirrored images are of their class.
-            device: where batches are made (afterwards an attribute).
+            device: where batches are made (afterwards an attribute, as is `size`, the images' height).
             channels_last: memory format of the batches.
         """
         self.device = torch.device(device)
         self._padding = data_set.padding
         self._flip = data_set.flip
-        self._channels_last = channels_last
         self._height, self._width, self._channels = (int(length) for length in images.shape[1:])
         border = (0, 0, *(4 * [self._padding]))
         self._images = torch.nn.functional.pad(images.to(self.device), border).contiguous()
         self._labels = labels.to(self.device)
-        mean = torch.tensor(data_set.mean, dtype=torch.float64)
-        deviation = torch.tensor(data_set.std, dtype=torch.float64)
-        # Repeated for a whole row of pixels: broadcasting over three channels alone is seven times slower on a CPU.
-        self._scale = (1 / (255 * deviation)).to(self.device, torch.float32).repeat(self._width)
-        self._shift = (-mean / deviation).to(self.device, torch.float32).repeat(self._width)
+        self.size = self._height
+        self._normalised = Normalise(data_set, self._height, self._width, self.device, channels_last)
 
     def __len__(self) -> int:
         """The number of images."""
@@ -69,14 +66,14 @@ class DeviceLoader:
             augment: crop and mirror at random; otherwise images are whole.
         """
         count = len(self)
-        order = torch.randperm(count, generator=_generator(seed, "order", epoch))
+        order = torch.randperm(count, generator=generator(seed, "order", epoch))
         if augment:
-            offsets = torch.randint(2 * self._padding + 1, (2, count), generator=_generator(seed, "crop", epoch))
+            offsets = torch.randint(2 * self._padding + 1, (2, count), generator=generator(seed, "crop", epoch))
         else:
             offsets = torch.full((2, count), self._padding)
         columns = torch.arange(self._width).expand(count, -1)
         if augment and self._flip:
-            mirrored = torch.randint(2, (count, 1), generator=_generator(seed, "flip", epoch), dtype=torch.bool)
+            mirrored = torch.randint(2, (count, 1), generator=generator(seed, "flip", epoch), dtype=torch.bool)
             columns = torch.where(mirrored, columns.flip(1), columns)
         # A pixel's place in the set: picture, row and column of the padded images, counted in pixels.
         height, width = self._images.shape[1:3]
@@ -96,13 +93,7 @@ class DeviceLoader:
         for start, end in batch_bounds(len(self), batch):
             yield self._normalised(self._images[start:end, top, left]), self._labels[start:end].clone()
 
-    def _normalised(self, pixels: Tensor) -> Tensor:
-        """Uint8, B × H × W × C values, to float32 [B, C, H, W]: (pixel / 255 - mean) / standard deviation."""
-        rows = pixels.float().reshape(-1, self._height, self._width * self._channels)
-        images = torch.addcmul(self._shift, rows, self._scale)
-        images = images.view(-1, self._height, self._width, self._channels).permute(0, 3, 1, 2)
-        return images if self._channels_last else images.contiguous()
 
-
-def _generator(seed: int, purpose: str, epoch: int) -> torch.Generator:
+def generator(seed: int, purpose: str, epoch: int) -> torch.Generator:
+    """A generator for one purpose of one epoch, on the CPU."""
     return torch.Generator().manual_seed(derive(seed, purpose, epoch))

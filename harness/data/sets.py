@@ -8,7 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from harness.data.catalogue import DataSet, data_set
+from harness.data.catalogue import DataSet, data_set, sketch
+from harness.data.folders import TEST, TRAIN, Listing, listing
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,21 +19,48 @@ if TYPE_CHECKING:
 
 
 def load_data(name: str, folder: Path) -> RawData:
-    """The data set of that name; loaded once a process. Callers must not change its tensors.
+    """The small images of that name; loaded once a process. Callers must not change its tensors.
 
     Args:
         name: of the catalogue.
         folder: where data sets lie.
 
     Raises:
-        UserError: the name is unknown, or the data set is absent, damaged or not as declared.
+        UserError: the name is unknown, or the data set is absent, damaged, not as declared, or photographs.
     """
-    return _load(data_set(name), folder.resolve())
+    entry = sketch(name)
+    if entry.photographs:
+        find_photographs(data_set(name, folder), folder)
+        raise UserError(f"data set {name!r} is photographs, which are read from disk and not held in memory")
+    return _load(entry, folder.resolve())
+
+
+def find_photographs(entry: DataSet, folder: Path) -> Listing:
+    """The files of a set of photographs, counted but not read.
+
+    Args:
+        entry: as declared.
+        folder: where data sets lie.
+
+    Raises:
+        UserError: the photographs are absent, or are not as declared.
+    """
+    root = folder / entry.folder
+    there = listing(entry.family, root)
+    for what, declared, found in (
+        ("classes", entry.classes, len(there.classes)),
+        ("training images", entry.train_images, len(there.train.paths)),
+        ("test images", entry.test_images, len(there.test.paths)),
+    ):
+        if declared != found:
+            raise UserError(f"data set {entry.name!r}: {root} has {found:,} {what}, declared are {declared:,}")
+    return there
 
 
 def fetch_data(name: str, folder: Path) -> RawData:
     """Downloads the data set unless it is there, loads and checks it; raises UserError as `load_data` does."""
-    fetch = getattr(_module(data_set(name)), "fetch", None)
+    entry = sketch(name)
+    fetch = None if entry.photographs else getattr(_module(entry), "fetch", None)
     if fetch is not None:
         fetch(folder)
     return load_data(name, folder)
@@ -40,7 +68,10 @@ def fetch_data(name: str, folder: Path) -> RawData:
 
 def present(name: str, folder: Path) -> bool:
     """Whether the data set's files are there, without reading them or importing torch."""
-    found: bool = _module(data_set(name)).present(folder)
+    entry = sketch(name)
+    if entry.photographs:
+        return all((folder / entry.folder / part).is_dir() for part in (TRAIN, TEST))
+    found: bool = _module(entry).present(folder)
     return found
 
 

@@ -40,7 +40,7 @@ def split(data_set: DataSet, train_images: int | None, all_train: bool) -> Split
     """
     import torch
 
-    order = _order(data_set.train_images, data_set.name)
+    order = _order(data_set.train_images, data_set.family)
     available = data_set.train_images if all_train else data_set.train_images - data_set.held_out_images
     wanted = available if train_images is None else train_images
     if not 1 <= wanted <= available:

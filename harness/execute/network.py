@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.backbones.catalogue import build
+from harness.backbones.catalogue import build, reset
 from harness.channels.graph import ChannelGraph, KeptChannels
 from harness.channels.surgery import cut
 from harness.data.catalogue import data_set
@@ -33,13 +33,24 @@ def fresh_network(config: Mapping[str, Any]) -> nn.Module:
     return build(config["backbone"], data_set(config["data"]), derive(config["seed"], "init"))
 
 
+def graph_of(config: Mapping[str, Any], network: nn.Module) -> ChannelGraph:
+    """The channel graph of a backbone, found once a process: it does not depend on the weights."""
+    key = (str(config["backbone"]), str(config["data"]))
+    if key not in _GRAPHS:
+        _GRAPHS[key] = ChannelGraph.trace(network, example_of(config["data"]))
+    return _GRAPHS[key]
+
+
+_GRAPHS: dict[tuple[str, str], ChannelGraph] = {}
+
+
 def cut_fresh(config: Mapping[str, Any], kept: KeptChannels) -> nn.Module:
     """A network of the kept widths, initialised as a network of these widths is."""
     whole = fresh_network(config)
-    narrow = cut(whole, ChannelGraph.trace(whole, example_of(config["data"])), kept)
+    narrow = cut(whole, graph_of(config, whole), kept)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config["seed"], "init"))
-        narrow.reset_parameters()  # type: ignore[operator]
+        reset(config["backbone"], narrow)
     return narrow
 
 
@@ -75,7 +86,7 @@ class Decision:
         whole = fresh_network(config)
         weights, _ = read_tensors(results, self.base, WEIGHTS)
         whole.load_state_dict(weights | self.changed)
-        return cut(whole, ChannelGraph.trace(whole, example_of(config["data"])), self.kept)
+        return cut(whole, graph_of(config, whole), self.kept)
 
 
 def changed_weights(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -88,7 +99,7 @@ def trained_network(results: Path, key: str, config: Mapping[str, Any]) -> tuple
     weights, facts = read_tensors(results, key, WEIGHTS)
     kept = {group: tuple(channels) for group, channels in facts["kept"].items()}
     whole = fresh_network(config)
-    narrow = cut(whole, ChannelGraph.trace(whole, example_of(config["data"])), kept)
+    narrow = cut(whole, graph_of(config, whole), kept)
     narrow.load_state_dict(weights)
     return narrow, kept
 

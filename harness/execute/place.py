@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
-from harness.data.catalogue import data_set
+from harness.data.catalogue import DataSet, data_set
+from harness.data.interface import Loader
 from harness.data.loader import DeviceLoader
-from harness.data.sets import load_data
+from harness.data.sets import find_photographs, load_data
 from harness.data.split import split
+from harness.errors import UserError
 from harness.train.checkpoint import Checkpoint
 from harness.train.watch import Watch
 
@@ -42,21 +44,44 @@ class Place:
         """The folder of a stage's checkpoints; gone once the stage is done."""
         return self.results / "checkpoints" / key
 
-    def loaders(self, config: dict[str, Any]) -> tuple[DeviceLoader, DeviceLoader | None]:
-        """Training images and, where the recipe leaves them out of training, held-out images."""
-        return _training_loaders(
-            config["data"],
-            self.data,
-            config["train_images"],
-            config["all_train"],
-            self.device,
+    @property
+    def readers(self) -> int:
+        """How many processes read photographs beside this one: a core each, and one core for the training."""
+        return self.threads - 1
+
+    def loaders(self, config: dict[str, Any]) -> tuple[Loader, Loader | None]:
+        """Training images and, where the recipe leaves them out of training, held-out images.
+
+        Raises:
+            UserError: the data set is absent, damaged, or not the one that the stage was planned with.
+        """
+        declared = data_set(config["data"], self.data)
+        if declared.checksum != config["checksum"]:
+            raise UserError(
+                f"data set {declared.name!r} in {self.data} is not the one that the run was planned with: "
+                f"its checksum is {declared.checksum}, not {config['checksum']}"
+            )
+        chosen = (declared, self.data, config["train_images"], config["all_train"], self.device)
+        if not declared.photographs:
+            return _training_loaders(*chosen, config["channels_last"])
+        return _photograph_loaders(
+            *chosen,
             config["channels_last"],
+            self.readers,
+            config.get("crop_scale"),
+            config.get("resize_first", False),
         )
 
-    def test_loader(self, data: str) -> DeviceLoader:
-        """The test split; only the measure stage asks for it."""
+    def test_loader(self, data: str) -> Loader:
+        """The test split, in its own order; only the measure stage asks for it."""
+        declared = data_set(data, self.data)
+        if declared.photographs:
+            from harness.data.photographs import PhotographLoader
+
+            part = find_photographs(declared, self.data).test
+            return PhotographLoader(part, declared, device=self.device, workers=self.readers, channels_last=False)
         raw = load_data(data, self.data)
-        return DeviceLoader(raw.test_images, raw.test_labels, data_set(data), self.device, channels_last=False)
+        return DeviceLoader(raw.test_images, raw.test_labels, declared, self.device, channels_last=False)
 
     def set_threads(self) -> None:
         """Fixes torch's threads; must come before the first operation of the process to be exact."""
@@ -66,14 +91,45 @@ class Place:
 
 @lru_cache(maxsize=4)
 def _training_loaders(
-    name: str, folder: Path, train_images: int | None, all_train: bool, device: str, channels_last: bool
-) -> tuple[DeviceLoader, DeviceLoader | None]:
-    raw = load_data(name, folder)
-    declared = data_set(name)
+    declared: DataSet, folder: Path, train_images: int | None, all_train: bool, device: str, channels_last: bool
+) -> tuple[Loader, Loader | None]:
+    raw = load_data(declared.name, folder)
     parts = split(declared, train_images, all_train)
 
     def loader(indices: torch.Tensor) -> DeviceLoader:
         images, labels = raw.train_images[indices], raw.train_labels[indices]
         return DeviceLoader(images, labels, declared, device, channels_last=channels_last)
+
+    return loader(parts.train), loader(parts.held_out) if len(parts.held_out) else None
+
+
+@lru_cache(maxsize=4)
+def _photograph_loaders(
+    declared: DataSet,
+    folder: Path,
+    train_images: int | None,
+    all_train: bool,
+    device: str,
+    channels_last: bool,
+    readers: int,
+    crop_scale: float | None,
+    resize_first: bool,
+) -> tuple[Loader, Loader | None]:
+    from harness.data.photographs import PhotographLoader
+
+    there = find_photographs(declared, folder).train
+    parts = split(declared, train_images, all_train)
+
+    def loader(indices: torch.Tensor) -> PhotographLoader:
+        return PhotographLoader(
+            there,
+            declared,
+            indices,
+            device=device,
+            workers=readers,
+            channels_last=channels_last,
+            crop_scale=crop_scale,
+            resize_first=resize_first,
+        )
 
     return loader(parts.train), loader(parts.held_out) if len(parts.held_out) else None

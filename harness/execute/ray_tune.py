@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import signal
 import tempfile
@@ -43,6 +44,8 @@ class Worker(tune.Trainable):
         """The whole job; never raises, because that would cost the warm process."""
         given = self._config["place"]
         job = Job.from_dict(self._config["job"])
+        # this process may be on another machine, and stands in another folder
+        os.environ["HARNESS_DATA"] = given["data"]
         stop = StopSign(Path(given["stop_file"]), given["deadline"])
         place = Place(
             results=Path(given["results"]),

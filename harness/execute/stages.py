@@ -22,6 +22,7 @@ from harness.execute.network import (
     changed_weights,
     example_of,
     fresh_network,
+    graph_of,
     read_tensors,
     trained_network,
 )
@@ -32,6 +33,7 @@ from harness.measure.macs import count_macs, count_params
 from harness.registry import method
 from harness.train.checkpoint import tensors_to_bytes
 from harness.train.loop import Progress, Source, Step, train_epochs
+from harness.train.rates import rates_of
 
 
 @dataclass(frozen=True)
@@ -78,19 +80,20 @@ def _compress(place: Place, key: str, config: Mapping[str, Any], parents: tuple[
     task = HarnessTask(place, key, config, author.Params.model_validate(config["params"]), network)
     decided = author().compress(task)
     kept = {group: tuple(int(channel) for channel in channels) for group, channels in decided.kept.items()}
+    kept = task.graph.settled(kept)
     after = (decided.network or task.network).state_dict()
     decision = Decision(kept, None if decided.fresh else base, {} if decided.fresh else changed_weights(before, after))
     files = {WEIGHTS: decision.to_bytes()}
     if decided.scores is not None:
         files[SCORES] = tensors_to_bytes(decided.scores)
     facts = _billed(task.billed, task.training_macs) | _size(task.graph, task.model, kept, task.target, config)
-    return Outcome(files, facts | {"notes": list(decided.notes)})
+    return Outcome(files, facts | {"notes": [*decided.notes, *_removed(task.graph, kept)]})
 
 
 def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
     whole = fresh_network(config)
     example = example_of(config["data"])
-    graph = ChannelGraph.trace(whole, example)
+    graph = graph_of(config, whole)
     model = CostModel(whole, graph, example)
     count = model.params if config["metric"] == "params" else model.macs
     target = config["target"]
@@ -110,11 +113,11 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
         )
     natural, parent, decision = min(above, key=lambda entry: entry[:2])
     scores, _ = read_tensors(place.results, parent, SCORES)
-    kept = trim(scores, decision.kept, count, target)
+    kept = graph.settled(trim(scores, decision.kept, count, target))
     facts = _billed(Progress(), 0) | _size(graph, model, kept, target, config)
-    note = f"trimmed from {natural:,} {config['metric']}"
+    notes = [f"trimmed from {natural:,} {config['metric']}", *_removed(graph, kept)]
     files = {WEIGHTS: Decision(kept, decision.base, decision.changed).to_bytes()}
-    return Outcome(files, facts | {"notes": [note], "chosen": parent})
+    return Outcome(files, facts | {"notes": notes, "chosen": parent})
 
 
 def _finetune(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
@@ -130,7 +133,7 @@ def _measure(place: Place, key: str, config: Mapping[str, Any], parents: tuple[s
     network, kept = trained_network(place.results, parents[0], config)
     example = example_of(config["data"])
     whole = fresh_network(config)
-    graph = ChannelGraph.trace(whole, example)
+    graph = graph_of(config, whole)
     model = CostModel(whole, graph, example)
     widths = _widths(graph, kept)
     macs, params = count_macs(network, example), count_params(network)
@@ -176,7 +179,7 @@ def _train_weights(
         network,
         step,
         source,
-        config["learning_rates"],
+        rates_of(config["learning_rates"]),
         first_epoch=first_epoch,
         stage=stage,
         checkpoint=place.checkpoint(key),
@@ -196,6 +199,12 @@ def _billed(progress: Progress, training_macs: int) -> dict[str, Any]:
 
 def _widths(graph: ChannelGraph, kept: KeptChannels) -> dict[str, int]:
     return {name: len(kept[name]) if name in kept else group.size for name, group in graph.groups.items()}
+
+
+def _removed(graph: ChannelGraph, kept: KeptChannels) -> list[str]:
+    """A phrase on the branches that a selection removes, if there are any."""
+    count = len(graph.removed(kept))
+    return [f"{count} of {sum(b.sum is not None for b in graph.branches.values())} branches removed"] if count else []
 
 
 def _size(

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.channels.allocate import best_channels, global_kept, uniform_widths
+from harness.channels.allocate import best_channels_within, global_kept, met, spread, uniform_widths
 from harness.channels.cost import CostModel
-from harness.channels.graph import ChannelGraph, KeptChannels
+from harness.channels.graph import ChannelGroup, KeptChannels
 from harness.data.batches import steps_per_epoch
 from harness.data.seeds import derive
 from harness.errors import StageFailure
-from harness.execute.network import example_of
+from harness.execute.network import example_of, graph_of
 from harness.execute.place import Place
 from harness.method import Scores
 from harness.train.loop import Progress, Source, Step, save_finished, train_epochs
@@ -31,7 +31,7 @@ class HarnessTask:
     def __init__(self, place: Place, key: str, config: Mapping[str, Any], params: Any, network: nn.Module) -> None:
         example = example_of(config["data"])
         self.params = params
-        self.graph = ChannelGraph.trace(network, example)
+        self.graph = graph_of(config, network)
         self.groups = self.graph.cuttable(config["cuts"])
         self.model = CostModel(network, self.graph, example)
         self.device = torch.device(place.device)
@@ -54,32 +54,56 @@ class HarnessTask:
 
     def allocate(self, scores: Scores) -> KeptChannels:
         """The best channels of each group, as many as the budget and the allocation mode leave it."""
-        groups = [group for group in self.groups if group.name in scores]
         missing = [group.name for group in self.groups if group.name not in scores]
         if missing:
             raise StageFailure("crashed", f"the method gave no score for group {missing[0]!r}")
-        for group in groups:
-            if tuple(scores[group.name].shape) != (group.size,):
-                shape = tuple(scores[group.name].shape)
-                raise StageFailure(
-                    "crashed", f"scores of group {group.name!r} have shape {shape}, expected ({group.size},)"
-                )
-        mode = self._config["allocate"]
-        if mode == "from":
-            return best_channels(scores, self._partner_widths())
+        ranked = {group.name: _by_channel(group, scores[group.name]) for group in self.groups}
+        if self._config["allocate"] == "from":
+            return self._chosen(ranked, self._partner_widths())
         if self.target is None:
             raise StageFailure("crashed", "the method allocates to a budget, and the cell has none")
-        if mode == "global":
-            return global_kept(scores, groups, self.cost, self.target)
-        return best_channels(scores, uniform_widths(groups, self.cost, self.target))
+        kept = self._at(ranked, self.target)
+        if self._count(kept) == self.cost({name: len(channels) for name, channels in kept.items()}):
+            return kept
+        return met(lambda aim: self._at(ranked, aim), self._count, self.target)
+
+    def arrange(self, widths: Mapping[str, int]) -> KeptChannels:
+        """Channels of a network of these widths, where any will do."""
+        return spread(self.graph, widths, self._partner_streams())
+
+    def _partner_streams(self) -> dict[str, int]:
+        """How many channels of each stream the partner's branches write, where its widths are taken."""
+        if self._config["allocate"] != "from":
+            return {}
+        mine = {group.name for group in self.groups}
+        taken: dict[str, int] = self._config["widths"]
+        return {name: taken[name] for name, stream in self.graph.streams.items() if stream.drains and name not in mine}
+
+    def _at(self, scores: Scores, target: int) -> KeptChannels:
+        """The selection whose widths cost about `target`."""
+        if self._config["allocate"] == "global":
+            return global_kept(scores, self.groups, self.cost, target)
+        return self._chosen(scores, uniform_widths(self.groups, self.cost, target))
+
+    def _chosen(self, scores: Scores, widths: Mapping[str, int]) -> KeptChannels:
+        if all(bool((values == values[0]).all()) for values in scores.values()):
+            return self.arrange(widths)
+        return best_channels_within(self.graph, scores, widths, self._partner_streams())
+
+    def _count(self, kept: KeptChannels) -> int:
+        """What a selection costs once all its consequences are drawn."""
+        return self.cost({name: len(channels) for name, channels in self.graph.settled(kept).items()})
 
     def _partner_widths(self) -> dict[str, int]:
-        """The partner's widths of the groups that this cell may cut; the others must be whole in the partner too."""
+        """The partner's widths of the groups that this cell may cut; the others must be whole in the partner too.
+
+        A stream is not asked for: what its branches do not write goes by itself.
+        """
         widths: dict[str, int] = self._config["widths"]
         mine = {group.name for group in self.groups}
         whole = self.graph.widths
         for name, width in widths.items():
-            if name not in mine and width != whole[name]:
+            if name not in mine and width != whole[name] and name not in self.graph.streams:
                 raise StageFailure("out of reach", f"the partner cut group {name!r}, which `cuts` leaves whole here")
         return {name: width for name, width in widths.items() if name in mine}
 
@@ -138,3 +162,13 @@ class HarnessTask:
         trains_convolutions = any(parameter.dim() == 4 for parameter in trained)
         passes = 3 if trains_convolutions else 2
         self.training_macs += passes * self.model.dense_macs * len(self._train) * progress.epochs
+
+
+def _by_channel(group: ChannelGroup, scores: Tensor) -> Tensor:
+    """One score a channel: as given, or the sum over the rows that each channel has in its producers."""
+    shape = tuple(scores.shape)
+    if shape == (group.size,):
+        return scores
+    if shape == (group.size * group.rows,):
+        return scores.view(group.size, group.rows).sum(dim=1)
+    raise StageFailure("crashed", f"scores of group {group.name!r} have shape {shape}, expected ({group.size},)")

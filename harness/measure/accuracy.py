@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.data.loader import DeviceLoader
+from harness.data.interface import Loader, scoring_batch
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,13 @@ class TestAccuracy:
     hits: Tensor
 
 
-def measure_accuracy(network: nn.Module, loader: DeviceLoader, batch: int = 250) -> TestAccuracy:
-    """Scores the network in evaluation mode."""
+def measure_accuracy(network: nn.Module, loader: Loader, batch: int | None = None) -> TestAccuracy:
+    """Scores the network in evaluation mode.
+
+    Args:
+        batch: images of a forward pass; None is 250, or fewer where images are so large that those would not fit.
+    """
+    batch = min(250, scoring_batch(loader)) if batch is None else batch
     network.eval()
     first, fifth = [], []
     with torch.inference_mode():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 import harness
+from harness.data.catalogue import DataSet
+from harness.data.catalogue import data_set as look_up
 from harness.errors import UserError
 from harness.paths import cache_folder
 
@@ -37,7 +40,7 @@ class NetworkCost:
 @cache
 def network_cost(backbone: str, data_set: str) -> NetworkCost:
     """The cost of a backbone on a data set; counted once (in a process of its own), then remembered."""
-    place = cache_folder() / f"cost-{backbone}-{data_set}-{_source()[:16]}.json"
+    place = cache_place(backbone, look_up(data_set))
     try:
         return NetworkCost(**json.loads(place.read_text()))
     except (OSError, ValueError, TypeError):
@@ -51,6 +54,17 @@ def network_cost(backbone: str, data_set: str) -> NetworkCost:
     cost = NetworkCost(**{field: int(counted[field]) for field in ("macs", "params", "paper_flops", "paper_params")})
     remember(place, cost)
     return cost
+
+
+def cache_place(backbone: str, data_set: DataSet) -> Path:
+    """The file that remembers a cost: one for each network, kind of images, number of classes and state of the code.
+
+    Names of folders and of torchvision's networks hold characters that a file name may not have, and two names could
+    read alike without them; the digest tells them apart.
+    """
+    readable = re.sub(r"[^\w.-]+", "-", f"{backbone}-{data_set.name}", flags=re.ASCII)[:80]
+    seen = (backbone, data_set.name, data_set.channels, data_set.size, data_set.classes, _source())
+    return cache_folder() / f"cost-{readable}-{hashlib.sha256(repr(seen).encode()).hexdigest()[:16]}.json"
 
 
 def remember(place: Path, cost: NetworkCost) -> None:

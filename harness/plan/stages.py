@@ -14,8 +14,8 @@ from harness.plan.costs import network_cost
 from harness.plan.fingerprint import fingerprint
 from harness.registry import method
 from harness.suite.cell import Cell, DataChoice
-from harness.suite.recipe import Recipe
-from harness.suite.schedule import learning_rates
+from harness.suite.recipe import PHOTOGRAPH_OPTIONS, Recipe
+from harness.suite.schedule import rates
 
 Kind = Literal["dense", "compress", "trim", "finetune", "measure"]
 
@@ -131,10 +131,11 @@ class _Known:
         self.images = training_images(cell.data, self.all_train)
         self.cost = network_cost(cell.backbone, cell.data.name)
         self.identity = {"backbone": cell.backbone, "data": cell.data.name, "seed": cell.seed}
-        self.training = _training(recipe) | {
+        declared = data_set(cell.data.name)
+        self.training = _training(recipe, declared.photographs) | {
             "train_images": cell.data.train_images,
             "all_train": self.all_train,
-            "checksum": data_set(cell.data.name).checksum,
+            "checksum": declared.checksum,
         }
         self.schedule = self.method.finetune_schedule(self.params, recipe.epochs)
         self.search_epochs = self.method.search_epochs(self.params, recipe.epochs.search)
@@ -145,9 +146,10 @@ class _Known:
             return None
         epochs = self.recipe.epochs
         goes_on = self.schedule.start == epochs.dense
-        rates = list(_rates(self.recipe, self.schedule.length if goes_on else epochs.schedule)[: epochs.dense])
-        config = {**self.identity, **self.training, "learning_rates": rates}
-        return _stage("dense", config, (), len(rates), 3 * self.cost.macs * self.images * len(rates))
+        length = self.schedule.length if goes_on else self.recipe.dense_horizon or epochs.schedule
+        learning_rates, count = _rates(self.recipe, length, 0, epochs.dense)
+        config = {**self.identity, **self.training, "learning_rates": learning_rates}
+        return _stage("dense", config, (), count, 3 * self.cost.macs * self.images * count)
 
     def compress(self, parents: tuple[str, ...], target: int | None, widths: dict[str, int] | None) -> Stage:
         """The method's own act."""
@@ -182,16 +184,16 @@ class _Known:
     def finetune(self, decided: Stage, kept_macs: int) -> Stage:
         """Trains what was kept."""
         start, length = self.schedule.start, self.schedule.length
-        rates = list(_rates(self.recipe, length)[start:length])
+        learning_rates, count = _rates(self.recipe, length, start, length)
         fresh = self.method.starts_from == "scratch"
         epochs = self.recipe.epochs
         config = {
             **self.identity,
             **self.training,
-            "learning_rates": rates,
+            "learning_rates": learning_rates,
             "first_epoch": 0 if fresh else epochs.dense + self.search_epochs,
         }
-        return _stage("finetune", config, (decided.key,), len(rates), 3 * kept_macs * self.images * len(rates))
+        return _stage("finetune", config, (decided.key,), count, 3 * kept_macs * self.images * count)
 
     def guess_macs(self, target: int | None) -> int:
         """What a cut network will cost while that is not known: the budget, else half of the whole."""
@@ -214,11 +216,17 @@ def _validated(name: str, params: str) -> Any:
 
 
 @cache
-def _training(recipe: Recipe) -> dict[str, Any]:
+def _training(recipe: Recipe, photographs: bool) -> dict[str, Any]:
     wanted = {"batch", "momentum", "weight_decay", "rebuild_momentum", "augment", "channels_last", "precision"}
-    return recipe.model_dump(include=wanted)
+    return recipe.model_dump(include=wanted | PHOTOGRAPH_OPTIONS if photographs else wanted)
+
+
+def _rates(recipe: Recipe, length: int, start: int, end: int) -> tuple[list[float] | dict[str, Any], int]:
+    """Learning rates as a stage states them, and the number of epochs."""
+    stated = _stated_rates(recipe, length, start, end)
+    return (dict(stated), int(stated["epochs"])) if isinstance(stated, dict) else (list(stated), len(stated))
 
 
 @cache
-def _rates(recipe: Recipe, length: int) -> tuple[float, ...]:
-    return tuple(learning_rates(recipe, length))
+def _stated_rates(recipe: Recipe, length: int, start: int, end: int) -> list[float] | dict[str, Any]:
+    return rates(recipe, length, start, end)

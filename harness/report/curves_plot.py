@@ -32,7 +32,7 @@ def curves(table: Table) -> Figure | None:
     if not shown:
         return None
     held_out = all(point.held_out_top1 is not None for entry in shown for row in entry.done for point in row.curve)
-    labels = [" ".join(entry.title.split()) for entry in shown]
+    labels = [table.title_of(entry) for entry in shown]
     _, legend_height = legend_shape(labels, COLUMN_WIDTH)
     bottom = legend_height + 0.4
     height = bottom + 2 * _PANEL + 0.1 + 0.22

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.backbones.catalogue import BACKBONES
-from harness.data.catalogue import DATA_SETS
+from harness.backbones.catalogue import backbone
+from harness.data.catalogue import DataSet, data_set
+from harness.errors import UserError
+from harness.report.numbers import MISSING
 from harness.suite.cell import DataChoice
 from harness.suite.recipe import Recipe
 
@@ -63,13 +65,33 @@ class SuiteFacts:
         own = registered.title_with_widths if registered is not None else None
         return own or self.method_title(name)
 
+    def search_kind(self, name: str) -> str:
+        """How a method searches, in the words of the published tables; "—" where they have none for it."""
+        from harness.method import GateMethod
+        from harness.registry import methods
+
+        registered = methods().get(name)
+        return "gradient" if registered is not None and issubclass(registered, GateMethod) else MISSING
+
     def backbone_title(self, name: str) -> str:
         """What a table calls a backbone."""
-        return BACKBONES[name].title if name in BACKBONES else name
+        try:
+            return backbone(name).title
+        except UserError:
+            return name
+
+    @property
+    def declared_data(self) -> DataSet | None:
+        """What is declared of the data set; None if it is not known here."""
+        try:
+            return data_set(self.data.name)
+        except UserError:
+            return None
 
     @property
     def data_title(self) -> str:
         """What a table calls the data set."""
         if self.dataset_title:
             return self.dataset_title
-        return DATA_SETS[self.data.name].title if self.data.name in DATA_SETS else self.data.name
+        declared = self.declared_data
+        return declared.title if declared is not None else self.data.name

@@ -6,8 +6,9 @@ import string
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from harness.report.blocks import Block
 from harness.report.facts import SuiteFacts
-from harness.report.table import Block, Table
+from harness.report.table import Table
 
 _HEAD = r"""% Needs in the preamble: \usepackage[utf8]{inputenc} \usepackage[T1]{fontenc} \usepackage{booktabs,graphicx}
 """
@@ -107,19 +108,17 @@ def latex(
         caption = facts.title if facts.title == table.title else f"{facts.title}: {table.title}"
         label = "".join(letter for letter in f"{facts.name}-{table.backbone}" if letter in _LABEL)
         if table.main.lines:
-            footnotes = [rf"\textsuperscript{{{letter}}} {escape(text)}" for letter, text in table.footnotes]
-            notes = [*footnotes, *(escape(note) for note in (*table.above, *table.main.notes))]
-            parts.append(_table(table.main, caption, f"tab:{label}", notes))
-        blocks = [*table.paired, *((table.published,) if table.published is not None else ())]
-        for number, block in enumerate(blocks):
-            notes = [escape(note) for note in block.notes]
-            parts.append(_table(block, f"{caption}. {block.heading}", f"tab:{label}-{number + 1}", notes))
+            parts.append(_table(table.main, caption, f"tab:{label}", table.above))
+        for number, block in enumerate(table.blocks):
+            parts.append(_table(block, f"{caption}. {block.heading}", f"tab:{label}-{number + 1}"))
         for number, (words, path) in enumerate((pictures or {}).get(table.backbone, ())):
             parts.append(_figure(f"{caption}. {words}", path, f"fig:{label}-{number + 1}"))
     return "\n".join(parts)
 
 
-def _table(block: Block, caption: str, label: str, notes: Sequence[str]) -> str:
+def _table(block: Block, caption: str, label: str, above: Sequence[str] = ()) -> str:
+    footnotes = [rf"\textsuperscript{{{letter}}} {escape(text)}" for letter, text in block.footnotes]
+    notes = [*footnotes, *(escape(note) for note in (*above, *block.notes))]
     columns = "l" * block.text_columns + "r" * (len(block.header) - block.text_columns)
     lines = [" & ".join(escape(cell) for cell in block.header) + r" \\", r"\midrule"]
     for line in block.lines:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from harness.report.blocks import Block
 from harness.report.facts import SuiteFacts
-from harness.report.table import Block, Table
+from harness.report.table import Table
 
 _SPECIAL = re.compile(r"([\\`*_\[\]{}|#~$!])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -36,14 +37,28 @@ def markdown(
         parts += [escape(line) for line in table.above]
         if table.main.lines:
             parts.append(_grid(table.main))
-        if table.footnotes:
-            parts.append("\n".join(f"- <sup>{letter}</sup> {escape(text)}" for letter, text in table.footnotes))
-        parts.append("\n".join(f"- {escape(note)}" for note in table.main.notes))
-        for block in (*table.paired, *((table.published,) if table.published is not None else ())):
-            parts += [f"### {escape(block.heading)}", _grid(block)]
-            parts.append("\n".join(f"- {escape(note)}" for note in block.notes))
+        parts += _below(table.main)
+        for block in table.blocks:
+            parts += [f"### {escape(block.heading)}", _grid(block), *_below(block)]
         parts += [f"![{escape(caption)}]({path})" for caption, path in (pictures or {}).get(table.backbone, ())]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def choices_markdown(tables: Sequence[Table], facts: SuiteFacts) -> str:
+    """What is left of each supernet, layer by layer, as a page of its own."""
+    parts = [f"# {escape(facts.title)}: what is left of the supernet"]
+    for table in tables:
+        if table.choices and table.title != facts.title:
+            parts.append(f"## {escape(table.title)}")
+        for block in table.choices:
+            parts += [f"### {escape(block.heading)}", _grid(block), *_below(block)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _below(block: Block) -> list[str]:
+    """A block's footnotes and its notes."""
+    footnotes = "\n".join(f"- <sup>{letter}</sup> {escape(text)}" for letter, text in block.footnotes)
+    return [footnotes, "\n".join(f"- {escape(note)}" for note in block.notes)]
 
 
 def _grid(block: Block) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.data.catalogue import DATA_SETS
 from harness.report import numbers
+from harness.report.counts import Counts
 from harness.report.entries import NEARLY_EQUAL, Entry, is_scaled, symbol
 from harness.report.facts import SuiteFacts
 from harness.store.rows import Row
@@ -14,28 +15,8 @@ from harness.store.rows import Row
 _LONGEST_REASON = 160
 _MOST_RANGES = 12
 _MOST_LEFT_OUT = 6
-
-
-class Letters:
-    """Gives each different footnote a letter, in the order in which they appear."""
-
-    def __init__(self) -> None:
-        self._letters: dict[str, str] = {}
-
-    def letter(self, text: str) -> str:
-        """The letter of a footnote: a, b, …, z, aa, ab, …"""
-        if text not in self._letters:
-            number, letters = len(self._letters) + 1, ""
-            while number:
-                number, rest = divmod(number - 1, 26)
-                letters = chr(ord("a") + rest) + letters
-            self._letters[text] = letters
-        return self._letters[text]
-
-    @property
-    def texts(self) -> tuple[tuple[str, str], ...]:
-        """(letter, text) of all footnotes."""
-        return tuple((letter, text) for text, letter in self._letters.items())
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
+"""A number that is no part of a name."""
 
 
 def footnotes(entry: Entry) -> list[str]:
@@ -51,16 +32,33 @@ def footnotes(entry: Entry) -> list[str]:
     missed = _missed_budget(entry)
     if missed:
         found.append(missed)
-    noted: dict[str, list[int]] = {}
+    noted: dict[str, dict[int, str]] = {}
     for row in entry.done:
-        for note in row.notes:
-            noted.setdefault(_one_line(note), []).append(row.cell.seed)
-    for note, seeds in noted.items():
+        shapes = Counter(_NUMBER.sub("#", _one_line(note)) for note in row.notes)
+        for note in map(_one_line, row.notes):
+            shape = _NUMBER.sub("#", note)
+            noted.setdefault(shape if shapes[shape] == 1 else note, {})[row.cell.seed] = note
+    for by_seed in noted.values():
+        seeds, note = list(by_seed), _in_one(list(by_seed.values()))
         if len(seeds) == len(entry.done):
             found.append(note)
         else:
             found.append(f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}: {note}")
     return found
+
+
+def _in_one(notes: Sequence[str]) -> str:
+    """Notes that differ in their numbers alone, as one: "3 to 5 of 27 branches removed, by seed"."""
+    if len(set(notes)) == 1:
+        return notes[0]
+    slots = zip(*(_NUMBER.findall(note) for note in notes), strict=True)
+    ranges = iter([sorted(set(slot), key=lambda text: float(text.replace(",", ""))) for slot in slots])
+
+    def span(_: re.Match[str]) -> str:
+        values = next(ranges)
+        return values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
+
+    return _NUMBER.sub(span, notes[0]) + ", by seed"
 
 
 def _missed_budget(entry: Entry) -> str | None:
@@ -91,7 +89,9 @@ def above(rows: Sequence[Row], left_out: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def footer(found: Sequence[Entry], facts: SuiteFacts, published_reference: str | None) -> tuple[str, ...]:
+def footer(
+    found: Sequence[Entry], facts: SuiteFacts, published_reference: str | None, counts: Counts = "alike"
+) -> tuple[str, ...]:
     """What holds for the whole table, one sentence or two a line."""
     done = [row for entry in found for row in entry.done]
     if not done:
@@ -104,12 +104,13 @@ def footer(found: Sequence[Entry], facts: SuiteFacts, published_reference: str |
     lines.append("Top-1 and top-5 are the last epoch's, on the test split, which is read once for each cell.")
     if facts.rows == "held_out":
         lines.append("Ordered by accuracy on the held-out images after the last epoch: the first line is the choice.")
-    by_paper = any(row.paper_flops is not None for row in done)
+    by_paper = counts == "alike" and any(row.paper_flops is not None for row in done)
     lines.append(
         "MACs are multiply-adds of convolutions and linear layers of the network as executed, for one image. "
         + ("FLOPs and Params follow the counting rule of the DNAL paper. " if by_paper else "")
         + "(×) is the reduction against the whole network."
     )
+    lines += _two_counts(counts)
     lines.append(
         "Cost is epochs of dense training, search and fine-tuning; training MACs and device time are a cell's own, "
         "with stages that cells share counted in full."
@@ -117,6 +118,7 @@ def footer(found: Sequence[Entry], facts: SuiteFacts, published_reference: str |
     lines += _training_images(found, facts)
     lines += _scaled_strengths(done)
     lines += _ranges(found)
+    lines += _constants(found, facts)
     cuts = common_cuts(found)
     if cuts:
         lines.append(f"Channels that may be cut: {cuts}.")
@@ -129,6 +131,21 @@ def footer(found: Sequence[Entry], facts: SuiteFacts, published_reference: str |
         lines.append(published(published_reference))
     lines += _provenance(done)
     return tuple(lines)
+
+
+def _two_counts(counts: Counts) -> list[str]:
+    leaves_out = "leaves out the columns that read a cut channel even where a shortcut still feeds them"
+    if counts == "executed":
+        return [
+            f"The counting rule of the DNAL paper {leaves_out}, so that its counts, which are in table.csv, say less "
+            "than what is run and stored."
+        ]
+    if counts == "both":
+        return [
+            f"Columns headed paper's rule count as the DNAL paper does: that {leaves_out}, so that it says less than "
+            "what is run and stored (executed). They are for comparison with published rows, which have no other."
+        ]
+    return []
 
 
 def published(reference: str) -> str:
@@ -156,7 +173,7 @@ def _training_images(found: Sequence[Entry], facts: SuiteFacts) -> list[str]:
     counts = {entry.train_images for entry in found if entry.done}
     if len(counts) != 1 or not (count := counts.pop()):
         return []
-    declared = DATA_SETS.get(facts.data.name)
+    declared = facts.declared_data
     if declared is None:
         return [f"Weights were trained on {count} images of {facts.data_title}."]
     if count == f"{declared.train_images:,}":
@@ -182,6 +199,16 @@ def _scaled_strengths(done: Sequence[Row]) -> list[str]:
             f"beside a published {plain}."
         )
     return lines
+
+
+def _constants(found: Sequence[Entry], facts: SuiteFacts) -> list[str]:
+    """Parameters that the suite states for all rows of a method alike, which no row prints."""
+    stated: dict[str, str] = {}
+    for entry in found:
+        values = [f"{symbol(name)} = {numbers.plain(entry.cell.params[name])}" for name in entry.cell.constant]
+        if values:
+            stated[facts.method_title(entry.cell.method)] = ", ".join(values)
+    return [f"{title}: {values} in every row." for title, values in stated.items()]
 
 
 def _ranges(found: Sequence[Entry]) -> list[str]:

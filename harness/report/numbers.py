@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from harness.stats.intervals import Interval
 
@@ -62,6 +62,13 @@ def printed_count(printed: str, unit: Unit) -> str:
     """A published count such as "313.47 M" in a unit, with neither digits lost nor digits made up."""
     digits, _, symbol = printed.partition(" ")
     return f"{Decimal(digits).scaleb(_BY_SYMBOL[symbol].exponent - unit.exponent):f}"
+
+
+def as_printed(value: int, printed: str) -> str:
+    """A count in the unit and with as many decimals as a published one such as "313.47 M"."""
+    digits, _, symbol = printed.partition(" ")
+    scaled = Decimal(value).scaleb(-_BY_SYMBOL[symbol].exponent)
+    return f"{scaled.quantize(Decimal(digits), ROUND_HALF_UP)} {symbol}".rstrip()
 
 
 def _decimal(value: float) -> str:

@@ -10,10 +10,12 @@ from harness.report import numbers
 from harness.report.entries import Cost, Entry
 from harness.report.facts import Axis, SuiteFacts
 from harness.report.figure import legend_below, legend_shape, log_axis, new_figure, place_axes
+from harness.report.notes import common_cuts
 from harness.report.published import PublishedRow
 from harness.report.style import COLUMN_WIDTH, GREY, Style, styles
 from harness.report.table import Table
 from harness.stats.pareto import front
+from harness.suite.cell import DEFAULT_CUTS
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -45,7 +47,8 @@ def pareto(table: Table, axis: Axis, facts: SuiteFacts) -> Figure | None:
     """
     cost: Cost = axis
     measured = [entry for entry in table.entries if entry.done]
-    if table.beside and all(entry.spread("paper_flops") and entry.spread("paper_params") for entry in measured):
+    printed = any(row.flops if axis == "macs" else row.params for row in table.beside)
+    if printed and all(entry.spread("paper_flops") and entry.spread("paper_params") for entry in measured):
         cost = "paper_flops" if axis == "macs" else "paper_params"
     by_paper = cost in ("paper_flops", "paper_params")
     unit = numbers.unit_for(spread.mean for entry in measured if (spread := entry.spread(cost)) is not None)
@@ -74,20 +77,24 @@ def pareto(table: Table, axis: Axis, facts: SuiteFacts) -> Figure | None:
 
 
 def _ours(measured: Sequence[Entry], cost: Cost, unit: numbers.Unit, facts: SuiteFacts) -> list[_Series]:
-    looks = styles(entry.cell.method for entry in measured)
-    gathered: dict[tuple[str, bool], list[Entry]] = {}
+    cuts_differ = common_cuts(measured) is None
+    drawn_as = _drawn_as(measured)
+    looks = styles(drawn_as.values())
+    gathered: dict[tuple[str, bool, str], list[Entry]] = {}
     for entry in sorted(measured, key=lambda entry: entry.position):
-        gathered.setdefault((entry.cell.method, entry.kind == "widths"), []).append(entry)
+        gathered.setdefault((entry.cell.method, entry.kind == "widths", drawn_as[entry.point]), []).append(entry)
     found: list[_Series] = []
     steered: list[bool] = []
-    for (method, is_control), group in gathered.items():
+    for (method, is_control, look), group in gathered.items():
         label = facts.method_title(method)
         partner = group[0].cell.widths_of
         if is_control and partner is not None:
             label = f"{facts.widths_title(method)}, {facts.method_title(partner.method)} widths"
+        if cuts_differ and not group[0].is_whole:
+            label += f" ({group[0].cuts})"
         points = tuple(point for entry in group if (point := _point(entry, cost, unit)) is not None)
         if points:
-            found.append(_Series(label, looks[method], "left" if is_control else "full", points))
+            found.append(_Series(label, looks[look], "left" if is_control else "full", points))
             steered.append(all(entry.kind != "natural" for entry in group))
     # What was driven to a budget or to a partner's cost would lie on one vertical line: it is spread to both sides.
     step = min(_SIDE_STEP, 2 * _WIDEST_SHIFT / max(sum(steered), 1))
@@ -98,6 +105,17 @@ def _ours(measured: Sequence[Entry], cost: Cost, unit: numbers.Unit, facts: Suit
             found[position] = replace(found[position], shift=side * (number // 2 + 1) * step)
             number += 1
     return found
+
+
+def _drawn_as(measured: Sequence[Entry]) -> dict[int, str]:
+    """{grid point: what has one look}: the method; where the points differ in cuts, unusual ones are told apart."""
+    alike = common_cuts(measured) is not None
+    return {
+        entry.point: entry.cell.method
+        if alike or entry.is_whole or entry.cell.cuts == DEFAULT_CUTS
+        else f"{entry.cell.method} {entry.cuts}"
+        for entry in measured
+    }
 
 
 def _point(entry: Entry, cost: Cost, unit: numbers.Unit) -> tuple[float, float, float | None] | None:
@@ -123,7 +141,7 @@ def _theirs(
         family: whole if family == "Baseline" and whole else titles.get(family.casefold(), f"published {family}")
         for family in families
     }
-    looks = styles([*names.values(), *(entry.cell.method for entry in measured)])
+    looks = styles([*names.values(), *_drawn_as(measured).values()])
     return [_Series(f"{family} ‡", looks[names[family]], "none", tuple(points)) for family, points in families.items()]
 
 

@@ -10,6 +10,9 @@ from harness.errors import UserError, unknown
 from harness.paths import published_rows as published_folder
 from harness.report.facts import SuiteFacts
 
+_SAME_DATA = {"ImageNet-1K": "ImageNet"}
+"""Other names of data sets of the catalogue: {name in a published table: our title}."""
+
 
 @dataclass(frozen=True)
 class PublishedRow:
@@ -26,6 +29,8 @@ class PublishedRow:
         top1: per cent, as printed.
         top5: per cent, as printed.
         epochs: cost of training, such as "100+20+120".
+        search: how a searched network was found, such as "gradient"; empty where the table does not say.
+        note: what a reader must know of the quotation; mostly empty.
     """
 
     method: str
@@ -38,6 +43,8 @@ class PublishedRow:
     top1: str
     top5: str
     epochs: str
+    search: str = ""
+    note: str = ""
 
     @property
     def family(self) -> str:
@@ -80,19 +87,34 @@ def published_rows(reference: str, folder: Path | None = None) -> list[Published
         UserError: there is no such paper or no such table; the line says what was probably meant.
     """
     wanted = Reference.parse(reference)
-    folder = folder if folder is not None else published_folder()
-    papers = {path.stem: path for path in folder.glob("*.csv")}
+    papers = published_papers(folder)
     if wanted.paper not in papers:
         raise UserError(unknown("published paper", wanted.paper, papers))
-    with papers[wanted.paper].open(encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
-    tables: dict[str, list[PublishedRow]] = {}
-    for line in lines:
-        tables.setdefault(f"{line['dataset']} / {line['backbone']}", []).append(_row(line))
+    tables = published_tables(papers[wanted.paper])
     table = f"{wanted.dataset} / {wanted.backbone}"
-    if table not in tables:
-        raise UserError(unknown(f"table of {wanted.paper}", table, tables))
-    return tables[table]
+    named = {f"{dataset} / {backbone}": rows for (dataset, backbone), rows in tables.items()}
+    if table not in named:
+        raise UserError(unknown(f"table of {wanted.paper}", table, named))
+    return named[table]
+
+
+def data_title(printed: str) -> str:
+    """What our tables call the data set that a published table names."""
+    return _SAME_DATA.get(printed, printed)
+
+
+def published_papers(folder: Path | None = None) -> dict[str, Path]:
+    """{name of a paper: its file}, by name; of the rows that ship with the harness unless a folder is given."""
+    return {path.stem: path for path in sorted((folder or published_folder()).glob("*.csv"))}
+
+
+def published_tables(paper: Path) -> dict[tuple[str, str], list[PublishedRow]]:
+    """{(data set, backbone): rows} of a paper's file, tables and rows in its order."""
+    with paper.open(encoding="utf-8", newline="") as file:
+        tables: dict[tuple[str, str], list[PublishedRow]] = {}
+        for line in csv.DictReader(file):
+            tables.setdefault((line["dataset"], line["backbone"]), []).append(_row(line))
+    return tables
 
 
 def not_comparable(facts: SuiteFacts, backbone: str, rows: list[PublishedRow]) -> tuple[str, ...]:
@@ -108,8 +130,8 @@ def not_comparable(facts: SuiteFacts, backbone: str, rows: list[PublishedRow]) -
     title = facts.backbone_title(backbone)
     if title != wanted.backbone:
         reasons.append(f"our network is {title}, the paper's {wanted.backbone}")
-    if facts.data_title != wanted.dataset:
-        reasons.append(f"our data set is {facts.data_title}, the paper's {wanted.dataset}")
+    if facts.data_title != data_title(wanted.dataset):
+        reasons.append(f"our data set is {facts.data_title}, the paper's {data_title(wanted.dataset)}")
     elif facts.data.train_images is not None:
         reasons.append(f"we train on {facts.data.train_images:,} images of {facts.data_title}, the paper on all")
     epochs = facts.recipe.epochs
@@ -147,4 +169,6 @@ def _row(line: dict[str, str]) -> PublishedRow:
         top1=line["top1"],
         top5=line["top5"],
         epochs=line["epochs"],
+        search=line.get("search") or "",
+        note=line.get("note") or "",
     )

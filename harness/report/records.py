@@ -80,6 +80,45 @@ def differences_csv(tables: Sequence[Table]) -> str:
     return _csv([record for table in tables for record in difference_records(table)])
 
 
+def published_csv(tables: Sequence[Table]) -> str:
+    """One line for each published row beside or below a table: counts, what was printed, and what to know of it."""
+    return _csv(
+        [
+            {"backbone": table.backbone, "comparable": table.published is None} | asdict(row)
+            for table in tables
+            for row in table.quoted
+        ]
+    )
+
+
+def choice_records(table: Table) -> list[dict[str, Any]]:
+    """What is left of a supernet: one record for each point, seed, mixed layer and candidate; counts as in the rows."""
+    return [
+        {
+            "backbone": table.backbone,
+            "model": chosen.title,
+            "point": chosen.entry.cell.point,
+            "seed": seed,
+            "layer": layer,
+            "kernel": kernel,
+            "expansion": expansion,
+            "hidden_kept": candidate.hidden.counts[number] if candidate.hidden is not None else None,
+            "hidden_size": candidate.hidden.size if candidate.hidden is not None else None,
+            "output_kept": candidate.output.counts[number] if candidate.output is not None else None,
+            "output_size": candidate.output.size if candidate.output is not None else None,
+            "removed": candidate.removed[number],
+        }
+        for chosen in table.chosen
+        for number, seed in enumerate(chosen.entry.seeds)
+        for (layer, kernel, expansion), candidate in chosen.candidates.items()
+    ]
+
+
+def choices_csv(tables: Sequence[Table]) -> str:
+    """One line for each point, seed, mixed layer and candidate of a supernet."""
+    return _csv([record for table in tables for record in choice_records(table)])
+
+
 class _Recipes:
     """Recipes as JSON values; the cells of a suite share one, so that each is converted once."""
 
@@ -169,6 +208,7 @@ def _table_record(table: Table, facts: SuiteFacts) -> dict[str, Any]:
         "title": table.title,
         "entries": [entry_record(entry) for entry in table.entries],
         "differences": difference_records(table),
+        **({"choices": choice_records(table)} if table.chosen else {}),
         "published": published,
         "above": list(table.above),
         "notes": list(table.main.notes),

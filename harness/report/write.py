@@ -11,7 +11,7 @@ from harness.errors import UserError, unknown
 from harness.report import records
 from harness.report.facts import SuiteFacts
 from harness.report.latex import latex
-from harness.report.markdown import markdown
+from harness.report.markdown import choices_markdown, markdown
 from harness.report.table import Table, tables
 from harness.store.atomic import write_bytes
 from harness.store.rows import Row
@@ -27,6 +27,7 @@ def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: 
 
     `md`: report.md. `latex`: report.tex. `csv`: table.csv, differences.csv, rows.csv, rows.jsonl, curves.csv.
     `png`, `pdf`: pareto_macs, pareto_params, widths, curves; with several backbones, each with the backbone's name.
+    With published rows also published.csv; with a supernet also choices.md, choices.csv and the pictures of choices.
 
     Args:
         rows: one a cell, in the suite's order.
@@ -53,6 +54,11 @@ def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: 
         "rows.jsonl": ("csv", lambda: records.rows_jsonl(rows)),
         "curves.csv": ("csv", lambda: records.curves_csv(rows)),
     }
+    if facts.published is not None:
+        texts["published.csv"] = ("csv", lambda: records.published_csv(made))
+    if any(table.chosen for table in made):
+        texts["choices.md"] = ("md", lambda: choices_markdown(made, facts))
+        texts["choices.csv"] = ("csv", lambda: records.choices_csv(made))
     files |= {name: text().encode() for name, (kind, text) in texts.items() if kind in wanted}
     for name, content in files.items():
         write_bytes(folder / name, content)

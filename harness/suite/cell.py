@@ -46,7 +46,8 @@ class Cell:
 
     Attributes:
         params: the method's own parameters, validated, with defaults filled in, JSON values only.
-        shown: names of the parameters that the suite states (the table prints these).
+        shown: names of the parameters that tell the method's cells apart (the table prints these).
+        constant: names of those that the suite states for all of them alike (a note of the table has these).
         budget: a target cost, or None for a method's natural outcome.
         match: the cell whose executed MACs this one must meet; same seed, same backbone and data set.
         allocate: how much each layer keeps: "uniform", "global", or "from" (the widths of `widths_of`).
@@ -63,6 +64,7 @@ class Cell:
     seed: int
     recipe: Recipe
     shown: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
     budget: Budget | None = None
     match: Cell | None = None
     allocate: Literal["uniform", "global", "from"] = "uniform"

@@ -63,7 +63,29 @@ def outlines(
             continue
         base = Cell("", data, entry.method.name, {}, 0, recipe)
         drafts.extend(replace(draft, sound=sound) for draft in _drafts(entry, axes, base, problems))
-    return resolve_partners(drafts, list(named), problems, most)
+    return resolve_partners(_told_apart(drafts), list(named), problems, most)
+
+
+def _told_apart(drafts: list[Draft]) -> list[Draft]:
+    """The drafts with names that leave out what is stated, but the same for all points of a method."""
+    values: dict[tuple[str, str], set[str]] = {}
+    for draft in drafts:
+        for cell in (draft.cell, *draft.candidates):
+            for name, value in cell.params.items():
+                values.setdefault((cell.method, name), set()).add(json.dumps(value))
+    varied = {pair for pair, found in values.items() if len(found) > 1}
+
+    def named_shortly(cell: Cell) -> Cell:
+        strength = registry.method(cell.method).strength
+        shown = tuple(name for name in cell.shown if (cell.method, name) in varied or name == strength)
+        return replace(
+            cell, shown=shown or cell.shown, constant=tuple(sorted(set(cell.shown) - set(shown or cell.shown)))
+        )
+
+    return [
+        replace(draft, cell=named_shortly(draft.cell), candidates=tuple(map(named_shortly, draft.candidates)))
+        for draft in drafts
+    ]
 
 
 def _entries(node: Node, named: dict[str, None], problems: Problems) -> Iterator[Entry]:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harness.data.catalogue import SMALLEST_CROP
+
+
+def _unset(value: object) -> bool:
+    """Options that came later are left out where they are not used: what was named without them keeps its name."""
+    return value is None or value is False
 
 
 class Epochs(BaseModel):
@@ -47,32 +54,116 @@ class Recipe(BaseModel):
         Field(description="of the step schedule, as fractions of its length"),
     ] = (0.5, 0.75)
     gamma: Annotated[float, Field(gt=0, le=1, description="factor at each milestone")] = 0.1
+    late_milestones: Annotated[
+        bool,
+        Field(
+            description="a step schedule changes one epoch after each milestone, as DNAL's code does", exclude_if=_unset
+        ),
+    ] = False
+    per_iteration: Annotated[
+        bool, Field(description="the cosine falls at every step, not at every epoch", exclude_if=_unset)
+    ] = False
+    dense_horizon: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="length of the schedule that the dense stage begins; default: the baseline's. Training that "
+            "goes on where the dense stage ends keeps to its own schedule from the start",
+            exclude_if=_unset,
+        ),
+    ] = None
     rebuild_momentum: Annotated[bool, Field(description="SGD starts each epoch without momentum, as DNAL does")] = True
     all_train: Annotated[
         bool,
         Field(description="train on the held-out images too, as the paper does; a method that needs them does not"),
     ] = False
     augment: bool = True
+    crop_scale: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=1,
+            description=f"photographs: smallest share of its area that a random crop shows; default: {SMALLEST_CROP}",
+            exclude_if=lambda share: share in {None, SMALLEST_CROP},
+        ),
+    ] = None
+    resize_first: Annotated[
+        bool,
+        Field(
+            description="photographs: the shorter side is made 8/7 of the size before the random crop",
+            exclude_if=_unset,
+        ),
+    ] = False
     channels_last: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"
     calibrated: Annotated[
-        bool, Field(description="lr and weight decay were chosen by a calibration at full length")
+        bool,
+        Field(description="lr and weight decay were chosen by a calibration at full length, or the paper states them"),
     ] = True
 
     @model_validator(mode="after")
-    def _tail_fits(self) -> Self:
+    def _lengths_fit(self) -> Self:
         if self.epochs.finetune > self.epochs.schedule:
             raise ValueError(
                 f"finetune ({self.epochs.finetune} epochs) replays the tail of the baseline's schedule, "
                 f"which has only {self.epochs.schedule}"
             )
+        if self.dense_horizon is not None and self.dense_horizon < self.epochs.dense:
+            raise ValueError(
+                f"dense_horizon ({self.dense_horizon} epochs) is shorter than the dense stage ({self.epochs.dense})"
+            )
         return self
 
+
+PHOTOGRAPH_OPTIONS = frozenset({"crop_scale", "resize_first"})
+"""The fields that mean something for photographs only."""
+
+# The steps of the DNAL code: /10 at 30 and 60 of 90 epochs, each one epoch late.
+_THIRDS: dict[str, Any] = {"milestones": (1 / 3, 2 / 3), "late_milestones": True, "resize_first": True}
+
+_MOBILE: dict[str, Any] = {"schedule": "cosine", "per_iteration": True, "weight_decay": 4e-5, "crop_scale": 0.2}
 
 RECIPES: dict[str, Recipe] = {
     "paper_cifar": Recipe(
         epochs=Epochs(dense=100, search=20, finetune=120, baseline=200), all_train=True, calibrated=False
     ),
+    "paper_cifar_mobilenetv2": Recipe(
+        epochs=Epochs(dense=150, search=20, finetune=180, baseline=300),
+        weight_decay=4e-5,
+        all_train=True,
+        calibrated=False,
+    ),
+    # Learning rates and weight decays of the four below are those of the DNAL code itself.
+    "imagenet_vgg16": Recipe(
+        epochs=Epochs(dense=30, search=10, finetune=70, baseline=90), batch=128, lr=0.01, all_train=True, **_THIRDS
+    ),
+    "imagenet_resnet50": Recipe(
+        epochs=Epochs(dense=30, search=10, finetune=70, baseline=90), batch=256, lr=0.1, all_train=True, **_THIRDS
+    ),
+    "imagenet_mobilenetv2": Recipe(
+        epochs=Epochs(dense=80, search=10, finetune=90, baseline=120),
+        batch=256,
+        lr=0.1,
+        dense_horizon=160,
+        all_train=True,
+        **_MOBILE,
+    ),
+    "imagenet_proxylessnas": Recipe(
+        epochs=Epochs(dense=100, search=10, finetune=110, baseline=150),
+        batch=96,
+        lr=0.05,
+        dense_horizon=150,
+        all_train=True,
+        **_MOBILE,
+    ),
     "short_cifar": Recipe(epochs=Epochs(dense=8, search=3, finetune=9, baseline=16), lr=0.05, weight_decay=5e-4),
     "short_digits": Recipe(epochs=Epochs(dense=8, search=4, finetune=12, baseline=16), lr=0.1, weight_decay=5e-4),
+    "short_photographs": Recipe(
+        epochs=Epochs(dense=6, search=3, finetune=7, baseline=12),
+        batch=32,
+        lr=0.05,
+        weight_decay=5e-4,
+        crop_scale=0.25,
+        calibrated=False,
+    ),
 }

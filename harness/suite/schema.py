@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.backbones.catalogue import BACKBONES
-from harness.data.catalogue import DATA_SETS
-from harness.errors import unknown
+from harness.backbones.catalogue import backbone, fitting, is_backbone, unknown_backbone
+from harness.data.catalogue import data_set as look_up
+from harness.data.catalogue import sketch
+from harness.errors import UserError, unknown
 from harness.suite.cell import Cell, DataChoice
 from harness.suite.entries import outlines
 from harness.suite.problems import Problems
-from harness.suite.recipe import RECIPES, Recipe
+from harness.suite.recipe import PHOTOGRAPH_OPTIONS, RECIPES, Recipe
 from harness.suite.resolve import PROFILES, check_name, names
 from harness.suite.source import Node, plain
 from harness.suite.wording import shown, validated
@@ -114,6 +116,8 @@ def declared(root: Node, problems: Problems) -> Declaration | None:
     recipe = _checked_recipe(top.get("recipe"), problems)
     if recipe is not None and "dataset" in top:
         _check_train_images(top["dataset"], data_set, recipe[1], problems)
+    if data_set is not None and not sketch(data_set).photographs:
+        _check_photograph_options(top.get("recipe"), data_set, problems)
     # Methods are checked whatever else is wrong, with stand-ins for what is, so that all is said at once.
     data = DataChoice(file.dataset.name, file.dataset.train_images) if file is not None else DataChoice("")
     name, resolved_recipe = recipe or next(iter(RECIPES.items()))
@@ -151,14 +155,15 @@ def _check_resources(node: Node, problems: Problems) -> None:
 
 
 def _checked_data_set(node: Node | None, problems: Problems) -> str | None:
-    """The data set's name if there is such a data set."""
+    """The data set's name if there can be such a data set; whether its photographs are there is not asked."""
     name = _entry(node, "name")
     if name is None or not isinstance(name.value, str):
         return None
-    if name.value not in DATA_SETS:
-        problems.add(name.at, unknown("data set", name.value, DATA_SETS))
+    try:
+        return sketch(name.value).name
+    except UserError as error:
+        problems.add(name.at, str(error))
         return None
-    return name.value
 
 
 def _check_train_images(node: Node, data_set: str | None, recipe: Recipe, problems: Problems) -> None:
@@ -166,24 +171,30 @@ def _check_train_images(node: Node, data_set: str | None, recipe: Recipe, proble
     if images is None or isinstance(images.value, bool) or not isinstance(images.value, int) or images.value < 1:
         return
     most = math.inf
-    if data_set is not None:
-        known = DATA_SETS[data_set]
-        most = known.train_images - (0 if recipe.all_train else known.held_out_images)
+    with suppress(UserError):  # of photographs that are absent: said when they are needed
+        known = look_up(data_set) if data_set is not None else None
+        if known is not None:
+            most = known.train_images - (0 if recipe.all_train else known.held_out_images)
     if images.value > most:
         problems.add(images.at, f"'train_images' must be at most {most}, all that {data_set} has, not {images.value}")
     elif images.value < recipe.batch:
         problems.add(images.at, f"'train_images' must be at least a batch ({recipe.batch}), not {images.value}")
 
 
+def _check_photograph_options(recipe: Node | None, data_set: str, problems: Problems) -> None:
+    for option in sorted(PHOTOGRAPH_OPTIONS):
+        stated = _entry(recipe, option)
+        if stated is not None:
+            problems.add(stated.name_at, f"{option!r} is for photographs, and {data_set} has small images of one size")
+
+
 def _check_backbones(node: Node, data_set: str | None, problems: Problems) -> None:
     for name, entry in names(node.value if isinstance(node.value, list) else []):
-        if name not in BACKBONES:
-            problems.add(entry.at, unknown("backbone", name, BACKBONES))
-        elif data_set is not None and data_set not in BACKBONES[name].data_sets:
-            fits = sorted(other for other, known in BACKBONES.items() if data_set in known.data_sets)
-            problems.add(
-                entry.at, f"backbone {name!r} does not fit data set {data_set!r}; these do: {', '.join(fits) or 'none'}"
-            )
+        if not is_backbone(name):
+            problems.add(entry.at, unknown_backbone(name))
+        elif data_set is not None and not backbone(name).fits(sketch(data_set)):
+            fits = ", ".join(fitting(sketch(data_set))) or "none"
+            problems.add(entry.at, f"backbone {name!r} does not fit data set {data_set!r}; these do: {fits}")
     _check_repeats(node, "backbone", problems)
 
 

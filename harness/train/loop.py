@@ -12,9 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from harness.data.loader import DeviceLoader
+from harness.data.batches import steps_per_epoch
+from harness.data.interface import Loader, scoring_batch
+from harness.data.seeds import derive
 from harness.errors import StageFailure
 from harness.train.checkpoint import Checkpoint
+from harness.train.rates import Rates, in_epoch
 from harness.train.watch import Stopped, Watch
 
 
@@ -49,8 +52,8 @@ class Source:
         batch: images a step.
     """
 
-    train: DeviceLoader
-    held_out: DeviceLoader | None
+    train: Loader
+    held_out: Loader | None
     seed: int
     batch: int
     augment: bool
@@ -69,7 +72,7 @@ def train_epochs(
     network: nn.Module,
     step: Step,
     source: Source,
-    learning_rates: Sequence[float],
+    learning_rates: Rates,
     *,
     first_epoch: int = 0,
     stage: str,
@@ -77,10 +80,11 @@ def train_epochs(
     watch: Watch | None = None,
     before_epoch: Callable[[int], None] | None = None,
 ) -> Progress:
-    """Trains one epoch for each learning rate; goes on from the checkpoint if there is one.
+    """Trains as many epochs as the learning rates are for; goes on from the checkpoint if there is one.
 
     Args:
-        network: on the device of `source`; changed in place.
+        network: on the device of `source`; changed in place. What it draws at random (dropout) is a function of the
+            source's seed and the epoch.
         first_epoch: number of the first epoch in the cell's life: it seeds order and augmentation.
         stage: the curve's label.
         before_epoch: called with the epoch (from 0 in this call) before it starts; must be a function of the epoch
@@ -99,17 +103,17 @@ def train_epochs(
             before_epoch(progress.epochs - 1)
     last_save = time.monotonic()
     with _only_trainable(network, step.parameters):
-        optimiser = _optimiser(step, learning_rates[0] if learning_rates else 0.0)
+        optimiser = _optimiser(step)
         _load_momentum(optimiser, step.parameters, momentum)
         for epoch in range(progress.epochs, len(learning_rates)):
             if before_epoch is not None:
                 before_epoch(epoch)
             if step.rebuild_momentum:
-                optimiser = _optimiser(step, learning_rates[epoch])
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rates[epoch]
+                optimiser = _optimiser(step)
             started = time.perf_counter()
-            loss, right = _epoch(network, optimiser, step, source, first_epoch + epoch, watch)
+            with _drawing(source.train.device, derive(source.seed, "network", first_epoch + epoch)):
+                rate = in_epoch(learning_rates, epoch)
+                loss, right = _epoch(network, optimiser, step, source, first_epoch + epoch, rate, watch)
             if not torch.isfinite(torch.tensor(loss)):
                 raise StageFailure(
                     "diverged", f"the loss is {loss} in epoch {first_epoch + epoch} of the {stage} stage"
@@ -144,7 +148,7 @@ def train_epochs(
     return progress
 
 
-def accuracy(network: nn.Module, loader: DeviceLoader) -> float:
+def accuracy(network: nn.Module, loader: Loader) -> float:
     """The share of images classified right, 0..1, in evaluation mode without augmentation."""
     was_training = network.training
     network.eval()
@@ -156,13 +160,14 @@ def accuracy(network: nn.Module, loader: DeviceLoader) -> float:
     return int(right) / len(loader)
 
 
-def scoring_batch(loader: DeviceLoader) -> int:
-    """Images a forward pass: few enough for a processor's cache, many for an accelerator."""
-    return 250 if loader.device.type == "cpu" else 2000
-
-
 def _epoch(
-    network: nn.Module, optimiser: torch.optim.SGD, step: Step, source: Source, epoch: int, watch: Watch
+    network: nn.Module,
+    optimiser: torch.optim.SGD,
+    step: Step,
+    source: Source,
+    epoch: int,
+    rate: Callable[[float], float],
+    watch: Watch,
 ) -> tuple[float, float]:
     """One pass; mean loss and share of training images classified right."""
     network.train()
@@ -174,9 +179,13 @@ def _epoch(
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     right = torch.zeros((), dtype=torch.int64, device=device)
     seen = 0
-    for images, labels in source.train.epoch(source.seed, epoch, source.batch, source.augment):
+    steps = steps_per_epoch(len(source.train), source.batch)
+    batches = source.train.epoch(source.seed, epoch, source.batch, source.augment)
+    for number, (images, labels) in enumerate(batches):
         if watch.should_stop():
             raise Stopped
+        for group in optimiser.param_groups:
+            group["lr"] = rate(number / steps)
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
             logits = network(images)
@@ -192,10 +201,19 @@ def _epoch(
     return float(loss_sum) / seen, int(right) / seen
 
 
-def _optimiser(step: Step, learning_rate: float) -> torch.optim.SGD:
+def _optimiser(step: Step) -> torch.optim.SGD:
+    """Without momentum so far; the learning rate is set before each step."""
     return torch.optim.SGD(
-        list(step.parameters), lr=learning_rate, momentum=step.momentum, weight_decay=step.weight_decay, fused=True
+        list(step.parameters), lr=0.0, momentum=step.momentum, weight_decay=step.weight_decay, fused=True
     )
+
+
+@contextmanager
+def _drawing(device: torch.device, seed: int) -> Iterator[None]:
+    """Torch's own generators start at `seed` and are put back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager

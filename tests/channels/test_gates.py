@@ -59,8 +59,7 @@ def test_a_gate_is_a_multiplication_after_batch_norm(training: bool) -> None:
 def test_gates_of_one_change_nothing(kind: type[nn.Module]) -> None:
     plain, graph = example(kind)
     network = copy.deepcopy(plain)
-    gateable = [group for group in graph.groups.values() if group.gate_points]
-    assert insert_gates(network, gateable, torch.ones_like, 0.0).keys() == {group.name for group in gateable}
+    assert insert_gates(network, list(graph.groups.values()), torch.ones_like, 0.0).keys() == graph.groups.keys()
     with torch.no_grad():
         assert torch.equal(network(images()), plain(images()))
 
@@ -68,7 +67,7 @@ def test_gates_of_one_change_nothing(kind: type[nn.Module]) -> None:
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_gate_of_zero_is_a_masked_channel(kind: type[nn.Module]) -> None:
     plain, graph = example(kind)
-    groups = [group for group in graph.groups.values() if group.gate_points]
+    groups = list(graph.groups.values())
     network = copy.deepcopy(plain)
     values = insert_gates(network, groups, lambda scalars: scalars, 1.0)
     with torch.no_grad():
@@ -81,7 +80,7 @@ def test_a_gate_of_zero_is_a_masked_channel(kind: type[nn.Module]) -> None:
 def test_names_of_the_weights_stay_and_gates_are_added() -> None:
     network, _ = gated_chain()
     before, after = example(Chain)[0].state_dict(), network.state_dict()
-    assert after.keys() - before.keys() == {"bn1.gate_values", "bn2.gate_values", "bn.gate_values"}
+    assert after.keys() - before.keys() == {f"{layer}.gate_values.0" for layer in ("bn1", "bn2", "bn")}
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert isinstance(network.bn1, GatedBatchNorm2d)
     assert isinstance(network.bn, GatedBatchNorm1d)
@@ -133,11 +132,12 @@ def test_without_running_statistics_those_of_the_batch_are_used() -> None:
 
 def test_the_batch_norms_of_a_group_share_one_gate() -> None:
     network = copy.deepcopy(example(Residual)[0])
-    values = insert_gates(network, [example(Residual)[1].groups["stem"]], torch.sigmoid, 0.5)
-    assert network.stem_bn.gate_values is network.bn2.gate_values is values["stem"]
-    assert values["stem"].tolist() == [0.5] * 8
-    assert sum(parameter is values["stem"] for parameter in network.parameters()) == 1
-    assert values["stem"].dtype == torch.float64
+    name = "stream:stem"
+    values = insert_gates(network, [example(Residual)[1].groups[name]], torch.sigmoid, 0.5)
+    assert network.stem_bn.gate_values[0] is network.bn2.gate_values[0] is values[name]
+    assert values[name].tolist() == [0.5] * 8
+    assert sum(parameter is values[name] for parameter in network.parameters()) == 1
+    assert values[name].dtype == torch.float64
 
 
 def test_the_function_is_asked_anew_in_every_pass() -> None:
@@ -158,10 +158,14 @@ def test_weights_that_are_frozen_get_no_gradient() -> None:
     assert network.conv2.weight.grad is None
 
 
-def test_a_group_without_batch_norm_is_refused_and_nothing_is_changed() -> None:
+def test_a_layer_that_a_gate_cannot_be_folded_into_is_refused_and_nothing_is_changed() -> None:
+    class Own(nn.Conv2d):
+        pass
+
     network = copy.deepcopy(example(Chain)[0])
+    network.conv3.__class__ = Own
     groups = example(Chain)[1].groups
-    with pytest.raises(UserError, match="layer 'conv3' has no batch norm"):
+    with pytest.raises(UserError, match=r"layer 'conv3' \(Own\) has nothing that a gate could be folded into"):
         insert_gates(network, [groups["conv1"], groups["conv3"]], torch.sigmoid, 0.0)
     assert type(network.bn1) is nn.BatchNorm2d
 

@@ -123,7 +123,7 @@ def test_the_doctor_says_what_is_there_and_what_is_missing(tmp_path: Path) -> No
 
 def test_the_doctors_findings_are_one_json_document(tmp_path: Path) -> None:
     found = call(tmp_path, "doctor", "--json").document
-    assert found["data"] == {"cifar10": False, "digits": True}
+    assert found["data"] == {"cifar10": False, "digits": True, "imagenet": False}
     assert set(found["methods"]) == set(methods())
     assert found["broken_methods"] == {}
     assert found["cores"] >= 1

@@ -70,7 +70,7 @@ def test_the_catalogues_costs_are_those_of_the_built_network(name: str) -> None:
     from harness.backbones import build
     from harness.data.catalogue import data_set
 
-    declared = data_set(BACKBONES[name].data_sets[0])
+    declared = data_set(BACKBONES[name].images.example)
     cost = network_cost(name, declared.name)
     network = build(name, declared, seed=0)
     example = torch.zeros(1, declared.channels, declared.size, declared.size)

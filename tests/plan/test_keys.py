@@ -179,3 +179,45 @@ def _at(name: str, seed: int, budget: float, lr: float, images: int | None) -> C
 def test_two_cells_share_a_result_only_if_they_are_one(first: Any, second: Any) -> None:
     one, other = _at(*first), _at(*second)
     assert (keys(one)["measure"] == keys(other)["measure"]) == (one == other)
+
+
+def photographs(recipe: Recipe, name: str = "folder/tiny@32") -> Cell:
+    return replace(cell("dense", recipe=recipe), backbone="torchvision/resnet18", data=DataChoice(name))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from tests.data.pictures_on_disk import write_photographs
+
+    write_photographs(tmp_path)
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+    return tmp_path
+
+
+def test_the_options_of_photographs_are_part_of_what_is_trained_on_them_alone(tiny: Path) -> None:
+    cropped = RECIPE.model_copy(update={"crop_scale": 0.2, "resize_first": True})
+    assert changed(photographs(RECIPE), photographs(cropped)) == {"dense", "compress", "finetune", "measure"}
+    assert changed(l1(RECIPE), l1(cropped)) == set()
+    config = chain_of(photographs(RECIPE), {}).stages[0].config
+    assert not {"crop_scale", "resize_first"} & config.keys()
+
+
+def test_other_photographs_and_other_resolutions_are_other_work(tiny: Path) -> None:
+    first = keys(photographs(RECIPE))
+    assert not set(first.values()) & set(keys(photographs(RECIPE, "folder/tiny@64")).values())
+    (tiny / "tiny").rename(tiny / "elsewhere")
+    file = tiny / "elsewhere" / "train" / "one" / "000.jpg"
+    file.write_bytes(file.read_bytes() + b"\0")
+    assert not set(first.values()) & set(keys(photographs(RECIPE, "folder/elsewhere@32")).values())
+
+
+def test_a_cosine_by_the_step_is_other_work_than_one_by_the_epoch() -> None:
+    by_epoch = RECIPE.model_copy(update={"schedule": "cosine"})
+    by_step = by_epoch.model_copy(update={"per_iteration": True})
+    assert changed(l1(by_epoch), l1(by_step)) == ALL
+
+
+def test_equal_rates_are_one_stage_however_the_recipe_says_them() -> None:
+    plain = RECIPE.model_copy(update={"schedule": "cosine", "per_iteration": True})
+    spelt = plain.model_copy(update={"dense_horizon": RECIPE.epochs.schedule, "late_milestones": True})
+    assert changed(l1(plain), l1(spelt)) == set()

@@ -9,13 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.data.batches import steps_per_epoch
+from harness.data.catalogue import data_set
 from harness.plan.stages import chain_of
+from harness.registry import method
 from harness.suite.cell import Cell
 from harness.suite.recipe import RECIPES, Epochs, Recipe
 from harness.suite.schedule import learning_rates
+from harness.suite.schedule import rates as stated_rates
+from harness.train.rates import Cosine, rates_of
 from tests.cells import cell
 
 PAPER = RECIPES["paper_cifar"]
+CUT = {"budget": 0.5}
 
 
 def runs(rates: Sequence[float]) -> list[tuple[float, int]]:
@@ -64,6 +70,99 @@ def test_epochs_of_a_cells_life_are_numbered_on() -> None:
         "l1_norm": 100,
         "uniform": 0,
     }
+
+
+def test_the_steps_of_imagenet_come_one_epoch_late() -> None:
+    for name, base in (("imagenet_vgg16", 0.01), ("imagenet_resnet50", 0.1)):
+        recipe = RECIPES[name]
+        assert (recipe.epochs.total, recipe.epochs.schedule) == (110, 90)
+        dense = stated_rates(recipe, 90, 0, recipe.epochs.dense)
+        tail = stated_rates(recipe, 90, 90 - recipe.epochs.finetune, 90)
+        assert isinstance(dense, list)
+        assert isinstance(tail, list)
+        assert runs(dense) == [(base, 30)]
+        assert runs(tail) == [(base, 11), (base / 10, 30), (base / 100, 29)]
+
+
+def test_late_milestones_change_every_rate_one_epoch_later() -> None:
+    late = PAPER.model_copy(update={"late_milestones": True})
+    for length in (200, 240, 37):
+        assert learning_rates(late, length) == [PAPER.lr, *learning_rates(PAPER, length)[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "dense", "tail", "ends"),
+    [
+        ("imagenet_mobilenetv2", (0.1, 0.05), (0.0854, 0.0), (160, 120, 30)),
+        ("imagenet_proxylessnas", (0.05, 0.0125), (0.0417, 0.0), (150, 150, 40)),
+    ],
+)
+def test_the_cosines_of_imagenet_fall_at_every_step(
+    name: str, dense: tuple[float, float], tail: tuple[float, float], ends: tuple[int, int, int]
+) -> None:
+    recipe = RECIPES[name].model_copy(update={"batch": 64})
+    stages = {stage.kind: stage for stage in chain_of(cell("dnal", recipe=recipe), {}).stages}
+    for kind, expected, horizon, start, epochs in (
+        ("dense", dense, ends[0], 0, recipe.epochs.dense),
+        ("finetune", tail, ends[1], ends[2], recipe.epochs.finetune),
+    ):
+        stated = stages[kind].config["learning_rates"]
+        assert stated == {"cosine": {"base": recipe.lr, "horizon": horizon, "start": start}, "epochs": epochs}
+        assert stages[kind].epochs == epochs
+        cosine = rates_of(stated)
+        assert isinstance(cosine, Cosine)
+        assert (cosine.at(0), cosine.at(epochs)) == pytest.approx(expected, abs=5e-5)
+
+
+def test_a_cosine_by_the_step_passes_through_the_rates_by_the_epoch() -> None:
+    recipe = PAPER.model_copy(update={"schedule": "cosine"})
+    by_step = rates_of(stated_rates(recipe.model_copy(update={"per_iteration": True}), 200, 80, 200))
+    assert isinstance(by_step, Cosine)
+    assert [by_step.at(epoch) for epoch in range(120)] == pytest.approx(learning_rates(recipe, 200)[80:])
+
+
+def test_the_dense_network_keeps_to_its_own_schedule_from_the_start() -> None:
+    recipe = RECIPES["imagenet_mobilenetv2"].model_copy(update={"batch": 64})
+    for epochs, horizon in (("baseline", 120), ("total", 180)):
+        whole = cell("dense", recipe=recipe, params={"epochs": epochs})
+        stages = {stage.kind: stage for stage in chain_of(whole, {}).stages}
+        assert stages["dense"].config["learning_rates"]["cosine"] == {"base": 0.1, "horizon": horizon, "start": 0}
+        assert stages["finetune"].config["learning_rates"]["cosine"] == {"base": 0.1, "horizon": horizon, "start": 80}
+
+
+def test_rivals_share_the_dense_stage_of_a_cosine() -> None:
+    recipe = RECIPES["imagenet_mobilenetv2"].model_copy(update={"batch": 64})
+    one, other = (chain_of(cell(name, recipe=recipe, **more), {}) for name, more in (("dnal", {}), ("l1_norm", CUT)))
+    assert one.stages[0].key == other.stages[0].key
+
+
+def test_no_epochs_have_no_rates_whatever_the_schedule() -> None:
+    recipe = PAPER.model_copy(update={"schedule": "cosine", "per_iteration": True})
+    assert stated_rates(recipe, 200, 200, 200) == []
+
+
+def test_the_papers_mobilenetv2_on_cifar10() -> None:
+    recipe = RECIPES["paper_cifar_mobilenetv2"]
+    tail = stated_rates(recipe, 300, 120, 300)
+    assert isinstance(tail, list)
+    assert runs(tail) == [(0.1, 30), (0.01, 75), (0.001, 75)]
+    assert recipe.epochs == Epochs(dense=150, search=20, finetune=180, baseline=300)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "steps"),
+    [
+        ("imagenet_vgg16", 10_010),
+        ("imagenet_resnet50", 5_005),
+        ("imagenet_mobilenetv2", 5_005),
+        ("imagenet_proxylessnas", 13_346),
+    ],
+)
+def test_a_lambda_of_an_imagenet_protocol_is_not_scaled_in_its_own_recipe(recipe: str, steps: int) -> None:
+    known = RECIPES[recipe]
+    assert steps_per_epoch(data_set("imagenet").train_images, known.batch) == steps
+    params = method("dnal").Params(reference_epochs=known.epochs.search, reference_steps=steps)
+    assert method("dnal").strength_factor(params, steps, known.epochs.search) == pytest.approx(1.0)
 
 
 LENGTHS = st.builds(

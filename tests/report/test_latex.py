@@ -53,9 +53,15 @@ def test_the_digits_are_those_of_the_table() -> None:
 
 def test_published_rows_are_set_apart() -> None:
     suite = facts(published="dnal_2022 / CIFAR-10 / VGG16")
-    assert r"\textit{HRank}~\textdaggerdbl{} & \textit{73.70 (4.25$\times$)}" in latex(
-        tables(grid(seeds=(0,)), suite), suite
-    )
+    text = latex(tables(grid(seeds=(0,)), suite), suite)
+    assert r"\textit{Variational{-}pruning}~\textdaggerdbl{} & \textit{190 (1.65$\times$)}" in text
+
+
+def test_a_note_of_a_published_row_is_marked_and_printed_once() -> None:
+    suite = facts(published="dnal_2022 / CIFAR-10 / VGG16")
+    text = latex(tables(grid(seeds=(0,)), suite), suite)
+    assert r"\textit{GAL{-}0.1}~\textdaggerdbl{}~\textsuperscript{a} & " in text
+    assert text.count(r"\par \textsuperscript{a} 93.42 is after fine{-}tuning") == 1
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from harness.report.curves_plot import curves
 from harness.report.facts import SuiteFacts
@@ -19,6 +21,7 @@ from harness.report.widths_plot import widths
 from harness.store.rows import Row
 
 from .made_up import SHORT, budgeted, cell, done, facts, grid
+from .made_up_networks import mobilenetv2, network_rows, resnet56, supernet
 
 VGG = "dnal_2022 / CIFAR-10 / VGG16"
 MAKERS: dict[str, Callable[[Table, SuiteFacts], Figure | None]] = {
@@ -114,11 +117,15 @@ def test_intervals_are_drawn_from_two_seeds_on() -> None:
     ids=["paper", "seven", "small", "twelve", "one"],
 )
 def test_no_text_of_a_picture_overlaps_the_legend_or_leaves_the_page(rows: list[Row]) -> None:
-    for name, figure in drawn(rows, published=VGG).items():
+    _check_texts(drawn(rows, published=VGG))
+
+
+def _check_texts(pictures: dict[str, Figure]) -> None:
+    for name, figure in pictures.items():
         figure.canvas.draw()
         page = figure.bbox
         renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-        axes = [one.get_tightbbox(renderer) for one in figure.axes]
+        axes = [box for one in figure.axes if (box := one.get_tightbbox(renderer)) is not None]
         for box in axes:
             assert box.x0 >= -1, name
             assert box.x1 <= page.x1 + 1, name
@@ -128,6 +135,17 @@ def test_no_text_of_a_picture_overlaps_the_legend_or_leaves_the_page(rows: list[
             assert box.x1 <= page.x1, name
             assert box.y0 >= -1, name
             assert not any(box.overlaps(other) for other in axes), name
+        words = [text for one in figure.axes for text in (*one.texts, *_tick_labels(one))] + figure.texts
+        boxes = [text.get_window_extent(renderer) for text in words if text.get_visible() and text.get_text()]
+        for number, box in enumerate(boxes):
+            assert box.x1 <= page.x1 + 1, name
+            assert not any(box.overlaps(other) for other in boxes[:number]), (name, words[number])
+
+
+def _tick_labels(axes: Axes) -> list[Text]:
+    """Those that are drawn: matplotlib keeps some beyond the ends of an axis."""
+    low, high = axes.get_xlim()
+    return [text for text in axes.get_xticklabels() if low <= text.get_position()[0] <= high]
 
 
 def test_every_mean_lies_inside_the_axes() -> None:
@@ -147,6 +165,71 @@ def test_learned_widths_have_one_panel_for_each_strength() -> None:
 def test_bars_are_the_mean_share_kept() -> None:
     rows = [done(cell("dnal", seed), 0.9, 10, widths={"a": (kept, 16), "b": (8, 8)}) for seed, kept in ((0, 4), (1, 8))]
     assert [bar.get_height() for bar in picture("widths", rows).axes[0].patches] == [37.5, 100.0]  # type: ignore[attr-defined]
+
+
+RESNET = "dnal_2022 / CIFAR-10 / ResNet56"
+MANY = {"resnet56": resnet56(), "mobilenetv2": mobilenetv2(), "proxylessnas": supernet()}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_pictures_of_large_networks_keep_their_texts_apart(name: str) -> None:
+    rows = network_rows(MANY[name], backbone=name)
+    _check_texts(drawn(rows, backbones=(name,), published=RESNET))
+
+
+def test_a_layer_of_which_nothing_is_kept_has_a_cross() -> None:
+    widths = {"a": (4, 16), "b": (0, 8), "c": (8, 8)}
+    axes = picture("widths", [done(cell("dnal"), 0.9, 10, widths=widths)]).axes[0]
+    crosses = [line for line in axes.lines if line.get_marker() == "x"]
+    assert [list(line.get_xdata()) for line in crosses] == [[2.0]]  # type: ignore[arg-type]
+
+
+def test_a_cross_is_explained_where_there_is_one() -> None:
+    widths = {"a": (4, 16), "b": (0, 8)}
+    assert "×: none kept" in texts(picture("widths", [done(cell("dnal"), 0.9, 10, widths=widths)]))
+    assert "×: none kept" not in texts(picture("widths", grid(seeds=(0,))))
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.texts]
+
+
+def test_streams_and_hidden_linear_layers_stand_apart() -> None:
+    widths = {"conv1": (4, 16), "stream:layer1.0.conv2": (8, 16), "classifier.linear1": (9, 32), "conv2": (8, 16)}
+    of = cell("dnal", cuts=("inner", "stream", "fc"))
+    axes = picture("widths", [done(of, 0.9, 10, widths=widths)]).axes[0]
+    bars = [round(100 * bar.get_height()) for bar in axes.patches]  # type: ignore[attr-defined]
+    assert bars == [2500, 5000, 5000, 2812]
+    assert [text.get_text() for text in axes.texts if not text.get_text().isdigit()] == [
+        "Layer, in the network's order",
+        "Streams",
+        "Linear",
+    ]
+
+
+def test_hundreds_of_layers_are_steps_with_candidates_outputs_apart() -> None:
+    figure = picture("widths", network_rows(supernet(), backbone="proxylessnas"), backbones=("proxylessnas",))
+    axes = figure.axes[2]
+    assert not axes.patches
+    assert len(axes.collections) == 4
+    assert axes.texts[1].get_text() == "Outputs of candidates"
+
+
+def test_points_that_differ_in_cuts_have_looks_of_their_own() -> None:
+    rows = [
+        done(budgeted("random", 0.5, cuts=cuts), 0.9, 150_000_000 + number)
+        for number, cuts in enumerate((("inner", "branch"), ("inner",), ("stream",)))
+    ]
+    figure = picture("pareto_macs", rows)
+    assert legend(figure)[:3] == ["Random (inner, branch)", "Random (inner)", "Random (stream)"]
+    assert len({line.get_marker() for line in figure.axes[0].lines[:3]}) == 3
+
+
+def test_a_published_table_without_flops_leaves_the_axis_to_what_is_executed() -> None:
+    rows = network_rows(supernet(), seeds=(0,), backbone="proxylessnas")
+    table = "dnal_2022 / ImageNet-1K / ProxylessNAS"
+    suite = {"backbones": ("proxylessnas",), "published": table, "dataset_title": "ImageNet"}
+    assert "Executed MACs" in picture("pareto_macs", rows, **suite).axes[0].get_xlabel()
 
 
 def test_curves_are_of_held_out_images_where_there_are_any() -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UserError
-from harness.report.published import comparable, not_comparable, published_rows
+from harness.report.published import (
+    comparable,
+    not_comparable,
+    published_papers,
+    published_rows,
+    published_tables,
+)
 from harness.suite.cell import DataChoice
 
 from .made_up import SHORT, facts
@@ -44,6 +50,31 @@ def test_printed_ratios_are_those_of_the_counts_up_to_rounding(table: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("table", "method", "words"),
+    [
+        ("ImageNet-1K / VGG16", "Baseline", "identical to the usual figures of ResNet50; probably a slip"),
+        ("CIFAR-10 / ResNet56", "NISP", "identical to NISP's row in HRank's table; probably wrong"),
+        ("ImageNet-1K / VGG16", "SSR-L2,1", "identical to those of ThiNet's VGG16"),
+        ("CIFAR-10 / ResNet56", "AMC", "from a baseline of 92.8"),
+        ("ImageNet-1K / ProxylessNAS", "DARTS", "the search itself takes 50"),
+    ],
+)
+def test_a_row_that_is_misquoted_or_not_comparable_says_so(table: str, method: str, words: str) -> None:
+    [row] = [row for row in published_rows(f"dnal_2022 / {table}") if row.method == method]
+    assert words in row.note
+
+
+def test_the_papers_own_results_carry_no_note_but_baselines() -> None:
+    for rows in published_tables(published_papers()["dnal_2022"]).values():
+        assert not any(row.note for row in rows if row.family == "DNAL")
+
+
+def test_flgc_rows_have_one_note() -> None:
+    rows = published_rows("dnal_2022 / CIFAR-10 / MobileNetV2")
+    assert len({row.note for row in rows if row.family == "FLGC"}) == 1
+
+
+@pytest.mark.parametrize(
     ("reference", "hint"),
     [
         ("dnal_2202 / CIFAR-10 / VGG16", "did you mean 'dnal_2022'"),
@@ -58,6 +89,14 @@ def test_a_wrong_reference_says_what_was_meant(reference: str, hint: str) -> Non
 
 def test_the_papers_own_protocol_is_comparable() -> None:
     assert comparable(facts(published=VGG))
+
+
+def test_imagenet_is_called_by_either_of_its_names() -> None:
+    table = "dnal_2022 / ImageNet-1K / ResNet50"
+    suite = facts(published=table, backbones=("resnet50",), data=DataChoice("imagenet"))
+    assert not any("data set" in reason for reason in not_comparable(suite, "resnet50", published_rows(table)))
+    small = facts(published=table, backbones=("resnet50",), data=DataChoice("imagenet@64"))
+    assert any("data set" in reason for reason in not_comparable(small, "resnet50", published_rows(table)))
 
 
 def test_a_suite_without_published_rows_has_nothing_to_compare() -> None:

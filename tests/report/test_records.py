@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from harness.report.records import curves_csv, differences_csv, report_json, rows_csv, rows_jsonl, table_csv
+from harness.report.records import (
+    curves_csv,
+    differences_csv,
+    published_csv,
+    report_json,
+    rows_csv,
+    rows_jsonl,
+    table_csv,
+)
 from harness.report.table import tables
 from harness.store.rows import Row
 
@@ -76,6 +84,15 @@ def test_differences_are_shares_at_full_precision() -> None:
     [line] = read(differences_csv(tables(rows, facts())))
     assert float(line["top1_difference_mean"]) == pytest.approx(-0.0875)
     assert line["top1_difference_half_width"] == ""
+
+
+def test_published_rows_are_data_with_their_notes() -> None:
+    suite = facts(published="dnal_2022 / CIFAR-10 / VGG16")
+    lines = {line["method"]: line for line in read(published_csv(tables(grid(seeds=(0,)), suite)))}
+    assert len(lines) == 11
+    assert lines["GAL-0.1"]["note"].startswith("93.42 is after fine-tuning")
+    assert lines["Baseline"]["note"] == ""
+    assert {line["comparable"] for line in lines.values()} == {"True"}
 
 
 def test_the_json_document_is_json_and_counts_the_cells() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UserError
-from harness.report.table import Line, Table, tables
+from harness.report.blocks import Line
+from harness.report.table import Table, tables
 from harness.store.rows import Row
 from harness.suite.cell import DataChoice
 
@@ -76,6 +77,21 @@ def test_rows_with_different_cuts_say_so_each() -> None:
     assert column(table(rows), "Cuts") == ["inner", "stream"]
 
 
+def test_a_whole_network_has_no_cuts() -> None:
+    rows = [done(cell("dense"), 0.9)]
+    rows += [done(budgeted("random", 0.5, cuts=cuts), 0.9, 1_000_000) for cuts in (("inner",), ("stream",))]
+    assert column(table(rows), "Cuts") == ["—", "inner", "stream"]
+
+
+def test_paired_differences_of_different_cuts_say_so_each() -> None:
+    partner = cell("dnal")
+    rows = [done(partner, 0.9, 1_000_000)]
+    rows += [done(cell("random", match=partner, cuts=cuts), 0.9, 1_000_000) for cuts in (("inner",), ("stream",))]
+    [block] = table(rows).paired
+    assert block.header[:3] == ("Method", "Against", "Cuts")
+    assert [line.cells[2] for line in block.lines] == ["inner", "stream"]
+
+
 def test_failed_seeds_are_counted_and_their_reason_is_a_footnote() -> None:
     rows = [done(cell("dense", 0), 0.9), failed(cell("dense", 1)), done(cell("dense", 2), 0.9)]
     made = table(rows)
@@ -120,6 +136,28 @@ def test_a_missed_budget_of_parameters_is_measured_in_parameters() -> None:
 def test_notes_of_some_seeds_name_the_seeds() -> None:
     rows = [done(cell("dnal", seed), 0.9, notes=("always", *(["once"] if seed == 1 else []))) for seed in (0, 1)]
     assert [text for _, text in table(rows).footnotes] == ["always", "seed 1: once"]
+
+
+def test_notes_that_differ_in_numbers_alone_are_one() -> None:
+    rows = [
+        done(cell("dnal", seed), 0.9, notes=("calm", f"{count} of 27 branches removed"))
+        for seed, count in enumerate((12, 9, 1_104))
+    ]
+    assert [text for _, text in table(rows).footnotes] == ["calm", "9 to 1104 of 27 branches removed, by seed"]
+
+
+def test_numbers_in_names_are_not_counts() -> None:
+    rows = [done(cell("dnal", seed), 0.9, notes=(f"layer{seed}.0.conv2 is gone",)) for seed in (0, 1)]
+    assert [text for _, text in table(rows).footnotes] == [
+        "seed 0: layer0.0.conv2 is gone",
+        "seed 1: layer1.0.conv2 is gone",
+    ]
+
+
+def test_notes_that_some_seeds_lack_name_the_seeds_and_the_range() -> None:
+    notes = ((), ("trimmed from 1,200 macs",), ("trimmed from 3,400 macs",))
+    rows = [done(cell("dnal", seed), 0.9, notes=own) for seed, own in enumerate(notes)]
+    assert [text for _, text in table(rows).footnotes] == ["seeds 1, 2: trimmed from 1,200 to 3,400 macs, by seed"]
 
 
 def test_comparable_published_rows_stand_among_ours_by_falling_flops() -> None:

@@ -152,3 +152,14 @@ def test_one_wrong_value_is_reported_once_however_large_the_grid(load: Load) -> 
     with pytest.raises(SuiteError) as caught:
         load(methods="  - dnal: {lambda_a: [1e-4, 2e-4, 3e-4], threshold: [0.5, 7], budget: {macs: [0.5, 0.25]}}")
     assert [what for _, what in caught.value.problems] == ["dnal: 'threshold' must be below 1, not 7"]
+
+
+def test_what_is_stated_alike_for_all_of_a_methods_cells_is_in_no_name(load: Load) -> None:
+    cells = load(methods="  - dnal: {lambda_a: [1e-4, 2e-4], threshold: 0.5}").cells
+    assert [cell.variant for cell in cells] == ["dnal[lambda_a=0.0001]", "dnal[lambda_a=0.0002]"]
+    assert [cell.constant for cell in cells] == [("threshold",)] * 2
+
+
+def test_what_only_some_of_a_methods_cells_state_is_in_their_names(load: Load) -> None:
+    methods = "  - dnal: {lambda_a: 1e-4}\n  - dnal: {lambda_a: 2e-4, threshold: 0.5}"
+    assert variants(load, methods) == ["dnal[lambda_a=0.0001]", "dnal[lambda_a=0.0002,threshold=0.5]"]

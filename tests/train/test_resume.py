@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from harness.train.loop import Progress, save_finished
 from harness.train.watch import Stopped, Watch
@@ -111,3 +114,22 @@ def test_a_damaged_checkpoint_means_starting_again_with_the_same_end(tmp_path: P
     train(resumed, checkpoint=saving(tmp_path), watch=Watch(note=lambda facts: told.append(facts["epoch"])))
     assert told == [1, 2, 3, 4]
     assert equal(weights(resumed), weights(unbroken))
+
+
+def test_what_a_network_draws_at_random_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    def dropping() -> nn.Sequential:
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 3))
+
+    torch.manual_seed(0)
+    unbroken = dropping()
+    broken, resumed = (copy.deepcopy(unbroken) for _ in range(2))
+    train(unbroken)
+    with pytest.raises(Stopped):
+        train(
+            broken, checkpoint=saving(tmp_path), watch=Watch(should_stop=StopAt(2 * STEPS + 1), checkpoint_seconds=0.0)
+        )
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    train(resumed, checkpoint=saving(tmp_path))
+    assert equal(weights(resumed), weights(unbroken))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from harness.data.catalogue import data_set
 from harness.data.loader import DeviceLoader
 from harness.train.checkpoint import Checkpoint
 from harness.train.loop import Progress, Source, Step, train_epochs
+from harness.train.rates import Rates
 from harness.train.watch import Watch
 
 RATES = (0.1, 0.1, 0.05, 0.01)
@@ -52,7 +52,7 @@ def step(trained: nn.Module, **options: Any) -> Step:
 
 def train(
     trained: nn.Module,
-    rates: Sequence[float] = RATES,
+    rates: Rates = RATES,
     *,
     images: Source | None = None,
     checkpoint: Checkpoint | None = None,
