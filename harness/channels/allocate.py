@@ -5,12 +5,13 @@ A cost is any function {group: width} → count that grows with every width; abs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from harness.channels.graph import ChannelGraph, ChannelGroup, KeptChannels
+from harness.channels.written import best_written, cover, room_for, written_by_shortcuts
 from harness.errors import StageFailure
 
 Cost = Callable[[Mapping[str, int]], int]
@@ -84,9 +85,10 @@ def best_channels_within(
 ) -> KeptChannels:
     """As `best_channels`, for networks with branches.
 
-    A branch chooses among the channels that its stream keeps. Where `streams` says how many channels of a stream are
-    written in all, the branches write exactly so many: those of largest summed score, of which each is written by some
-    branch, if need be in place of one that others write too.
+    A branch chooses among the channels that its stream keeps. Where the width of a stream is given that loses what
+    nobody writes, it keeps exactly so many: those of largest score (of its own, or summed over its branches) that its
+    branches and shortcuts can write, of which each is written by some branch, if need be in place of one that others
+    write too.
 
     Args:
         streams: {stream: channels that somebody writes}; of these groups none is in `widths`.
@@ -95,65 +97,31 @@ def best_channels_within(
     kept = best_channels(
         {name: scores[name] for name in plain}, {name: widths[name] for name in plain if name in widths}
     )
-    for stream, members in _branches_by_stream(graph, scores).items():
-        there = set(kept.get(stream, range(graph.groups[stream].size)))
-        written = _written_by_shortcuts(graph, stream, kept) & there
-        if stream in streams:
-            total = torch.stack([scores[name].detach().cpu().double() for name in members]).sum(dim=0)
-            total[list(written)] = float("inf")
-            there = set(best_channels({stream: total}, {stream: streams[stream]})[stream])
-        within = torch.full((graph.groups[stream].size,), float("-inf"), dtype=torch.float64)
-        within[list(there)] = 0.0
-        ranked = {name: scores[name].detach().cpu().double() + within for name in members}
-        most = {name: min(widths.get(name, len(there)), len(there)) for name in members}
-        kept |= best_channels(ranked, most)
-        if stream in streams:
-            _cover(kept, {name: values.tolist() for name, values in ranked.items()}, there - written)
+    for name, stream in graph.streams.items():
+        members = {writer: scores[writer].detach().cpu().double() for writer in stream.writers if writer in scores}
+        if not members and name not in scores:
+            continue
+        written = written_by_shortcuts(graph, name, kept)
+        width = streams.get(name, widths.get(name))
+        exactly = width is not None and stream.drains and not stream.fixed
+        if exactly and width is not None:
+            if name in scores:
+                values = scores[name].detach().cpu().double()
+            else:
+                values = torch.stack([*members.values()]).sum(dim=0)
+                values[list(written)] = float("inf")
+            there = best_written(values, written, width, room_for(graph, name, widths))
+            if name in scores:
+                kept[name] = tuple(sorted(there))
+        else:
+            there = set(kept.get(name, range(graph.groups[name].size)))
+        away = torch.full((graph.groups[name].size,), float("-inf"), dtype=torch.float64)
+        away[list(there)] = 0.0
+        ranked = {member: values + away for member, values in members.items()}
+        kept |= best_channels(ranked, {member: min(widths.get(member, len(there)), len(there)) for member in members})
+        if exactly:
+            cover(kept, {member: values.tolist() for member, values in ranked.items()}, there - written)
     return {name: kept[name] for name in scores}
-
-
-def _cover(kept: KeptChannels, scores: Mapping[str, Sequence[float]], wanted: set[int]) -> None:
-    """Swaps channels of branches, in place, until every wanted one is written by some branch, at the least loss."""
-    for missing in sorted(wanted - {channel for name in scores for channel in kept[name]}):
-        count: dict[int, int] = {}
-        for name in scores:
-            for channel in kept[name]:
-                count[channel] = count.get(channel, 0) + 1
-        swaps = [
-            (values[channel] - values[missing], name, channel)
-            for name, values in scores.items()
-            for channel in kept[name]
-            if count[channel] > 1 or channel not in wanted
-        ]
-        if not swaps:
-            return
-        _, name, channel = min(swaps)
-        kept[name] = tuple(sorted({*kept[name], missing} - {channel}))
-
-
-def _branches_by_stream(graph: ChannelGraph, names: Iterable[str]) -> dict[str, list[str]]:
-    """The branches among the groups, by stream; streams in network order."""
-    found: dict[str, list[str]] = {stream: [] for stream in graph.streams}
-    for name in names:
-        stream = graph.groups[name].stream
-        if stream is not None:
-            found[stream].append(name)
-    return {stream: members for stream, members in found.items() if members}
-
-
-def _written_by_shortcuts(graph: ChannelGraph, stream: str, kept: Mapping[str, Sequence[int]]) -> set[int]:
-    """The channels of a stream that its shortcuts without weights write, given what is kept of what they read."""
-    written: set[int] = set()
-    for shortcut in graph.streams[stream].shortcuts:
-        source = set(kept.get(shortcut.source, range(len(shortcut.targets))))
-        if shortcut.source in graph.streams and not graph.streams[shortcut.source].fixed:
-            branches = [kept.get(name) for name in graph.streams[shortcut.source].writers]
-            if all(channels is not None for channels in branches):
-                source &= {c for channels in branches for c in channels or ()} | _written_by_shortcuts(
-                    graph, shortcut.source, kept
-                )
-        written |= {shortcut.targets[channel] for channel in source}
-    return written - {-1}
 
 
 def spread(graph: ChannelGraph, widths: Mapping[str, int], streams: Mapping[str, int] | None = None) -> KeptChannels:
@@ -177,7 +145,7 @@ def spread(graph: ChannelGraph, widths: Mapping[str, int], streams: Mapping[str,
     }
     for stream in graph.streams:
         size = graph.groups[stream].size
-        written = sorted(_written_by_shortcuts(graph, stream, kept))
+        written = sorted(written_by_shortcuts(graph, stream, kept))
         order = [*written, *(channel for channel in range(size) if channel not in set(written))]
         order = order[: limits.get(stream, size)]
         if stream in widths:

@@ -23,7 +23,8 @@ _TOLERANCE = 1e-10
 def prove(network: nn.Module, hollow: nn.Module, graph: ChannelGraph) -> bool:
     """Raises UserError naming a layer unless channels of every group can be cut and masked to the same effect.
 
-    Two selections are tried: one channel of every group at once, and in each branch a channel of its own.
+    Two selections are tried: of every group but branches the same channel, which these then lose with their streams;
+    and of every group but streams a channel of its own and the first, which so nobody writes into the streams.
 
     Args:
         network: the real one, for the values of buffers that are not batch norm's.
@@ -45,13 +46,13 @@ def prove(network: nn.Module, hollow: nn.Module, graph: ChannelGraph) -> bool:
     solid = _with_random_values(network, small)
     small_graph = graph.resized(narrow)
     sizes = {name: size for name, size in small_graph.widths.items() if size > 1}
-    everywhere = {name: _without(size, 1) for name, size in sizes.items()}
-    apart = {
-        name: _without(size, (number + 1) % size)
+    streams = {name: _without(size, 1) for name, size in sizes.items() if graph.groups[name].stream is None}
+    branches = {
+        name: _without(size, *((0, 1 + number % (size - 1)) if size > 2 else (0,)))
         for number, (name, size) in enumerate(sizes.items())
         if graph.groups[name].kind != "stream"
     }
-    for selection in (everywhere, apart):
+    for selection in (streams, branches):
         if (why := _differ(solid, small_graph, selection)) is not None:
             for name in selection:
                 if (reason := _differ(solid, small_graph, {name: selection[name]})) is not None:
@@ -65,8 +66,8 @@ def _layer(group: str) -> str:
     return group.removeprefix("stream:")
 
 
-def _without(size: int, channel: int) -> tuple[int, ...]:
-    return tuple(other for other in range(size) if other != channel)
+def _without(size: int, *gone: int) -> tuple[int, ...]:
+    return tuple(channel for channel in range(size) if channel not in gone)
 
 
 def _narrow(graph: ChannelGraph) -> KeptChannels:
@@ -138,10 +139,11 @@ def _with_random_values(network: nn.Module, hollow: nn.Module) -> nn.Module:
             for name, parameter in module.named_parameters(recurse=False):
                 if batch_norm and name == "weight":
                     parameter.uniform_(0.5, 1.5, generator=generator)
-                else:
+                elif parameter.dim() > 1:
                     # ReLU halves a signal's power: without the 2, nothing of the first layers would reach the logits.
-                    spread = (2 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 0.5
-                    parameter.normal_(0.0, spread, generator=generator)
+                    parameter.normal_(0.0, (2 / parameter[0].numel()) ** 0.5, generator=generator)
+                else:
+                    parameter.normal_(0.5, 0.5, generator=generator)  # most ReLUs are open, also where the input is 0
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_mean is not None:
                 module.running_mean.normal_(0.0, 0.5, generator=generator)
                 assert module.running_var is not None

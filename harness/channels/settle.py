@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.channels.groups import Branch, KeptChannels, Shortcut, Stream
+from harness.channels.groups import KeptChannels, Shortcut, Stream
 from harness.errors import StageFailure
 
 if TYPE_CHECKING:
@@ -18,11 +18,7 @@ def settled(graph: ChannelGraph, kept: Mapping[str, Sequence[int]]) -> KeptChann
     state = {name: set(kept.get(name, range(group.size))) for name, group in graph.groups.items()}
     before = None
     while before != (before := {name: len(channels) for name, channels in state.items()}):
-        for branch in graph.branches.values():
-            _remove_if_dead(branch, state)
-            stream = graph.groups[branch.group].stream
-            assert stream is not None
-            state[branch.group] &= state[stream]
+        _draw_on_branches(graph, state)
         for each in graph.streams.values():
             if each.drains:
                 state[each.group] &= _written(each, state)
@@ -31,12 +27,11 @@ def settled(graph: ChannelGraph, kept: Mapping[str, Sequence[int]]) -> KeptChann
 
 
 def without_removed(graph: ChannelGraph, kept: Mapping[str, Sequence[int]]) -> KeptChannels:
-    """`kept` with all groups of a branch emptied that lost one of them, and nothing else."""
+    """`kept` with the branches as narrow as their streams, and without all of a branch that lost a group."""
     state = {name: set(kept.get(name, range(group.size))) for name, group in graph.groups.items()}
     before = None
     while before != (before := {name: len(channels) for name, channels in state.items()}):
-        for branch in graph.branches.values():
-            _remove_if_dead(branch, state)
+        _draw_on_branches(graph, state)
     return {
         name: tuple(sorted(channels))
         for name, channels in state.items()
@@ -52,10 +47,13 @@ def narrowed(shortcut: Shortcut, kept: Mapping[str, Sequence[int]], stream: str)
     )
 
 
-def _remove_if_dead(branch: Branch, state: dict[str, set[int]]) -> None:
-    if branch.sum is not None:
+def _draw_on_branches(graph: ChannelGraph, state: dict[str, set[int]]) -> None:
+    for branch in graph.branches.values():
+        stream = graph.groups[branch.group].stream
+        assert stream is not None
+        state[branch.group] &= state[stream]
         members = (branch.group, *branch.inside)
-        if not all(state[name] for name in members):
+        if branch.sum is not None and not all(state[name] for name in members):
             for name in members:
                 state[name].clear()
 

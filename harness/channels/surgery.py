@@ -72,6 +72,8 @@ def mask(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, Sequence[in
     outputs = {layer.name: layer.out_channels for layer in graph.layers}
     outputs |= {norm.name: norm.channels for norm in graph.norms}
     for name, channels in without_removed(graph, kept).items():
+        if channels and name not in kept:
+            continue  # a branch that lost what its stream lost: its stream is masked
         group = graph.groups[name]
         gone = sorted(set(range(group.size)) - set(channels))
         for part in group.gate_points:

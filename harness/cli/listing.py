@@ -85,6 +85,9 @@ def _datasets() -> list[dict[str, Any]]:
             f"{entry.title}: {kept:,} training, {entry.held_out_images:,} held-out, {entry.test_images:,} test images"
         )
         rows.append({"name": name, "about": about + (", embedded" if entry.embedded else "")})
+    lies = "photographs in NAME/{train,val}/CLASS/ under the data folder; one tenth of the training images is held out"
+    rows.append({"name": "folder/NAME", "about": lies})
+    rows.append({"name": "…@PIXELS", "about": "the same photographs at another size: imagenet@64, folder/NAME@64"})
     return rows
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -96,6 +96,17 @@ def keep_facts(name: str, root: Path, results: Path) -> tuple[Path, bytes]:
     """The file in a results folder that keeps a folder's facts, and what is to be written to it."""
     path = results / FACTS
     return path, json.dumps({**_stated(path), name: asdict(facts(name, root))}, indent=2, sort_keys=True).encode()
+
+
+def joined_facts(sources: Sequence[Path], into: Path) -> tuple[Path, bytes] | None:
+    """The file that keeps what several results folders know of photographs, and its content; None if none does.
+
+    Where they differ, `into` is right: its stages say by their checksum which photographs they mean.
+    """
+    known: dict[str, Any] = {}
+    for folder in (*reversed(sources), into):
+        known |= _stated(folder / FACTS)
+    return (into / FACTS, json.dumps(known, indent=2, sort_keys=True).encode()) if known else None
 
 
 @lru_cache(maxsize=8)

@@ -233,7 +233,12 @@ def _recipe(facts: SuiteFacts) -> str:
     recipe, epochs = facts.recipe, facts.recipe.epochs
     profile = f"Profile {facts.profile}. " if facts.profile else ""
     steps = ", ".join(f"{100 * milestone:g} %" for milestone in recipe.milestones)
-    schedule = f"× {recipe.gamma:g} at {steps}" if recipe.schedule == "step" else recipe.schedule
+    late = ", one epoch late" if recipe.late_milestones else ""
+    schedule = f"× {recipe.gamma:g} at {steps}{late}" if recipe.schedule == "step" else recipe.schedule
+    if recipe.schedule == "cosine" and recipe.per_iteration:
+        schedule += " by the step"
+    if recipe.dense_horizon is not None:
+        schedule += f", dense stage as the start of {recipe.dense_horizon} epochs"
     return (
         f"{profile}Recipe: {epochs.dense}+{epochs.search}+{epochs.finetune} epochs (baseline {epochs.schedule}), "
         f"SGD, batch {recipe.batch}, learning rate {numbers.plain(recipe.lr)} ({schedule}), "

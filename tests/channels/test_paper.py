@@ -15,7 +15,7 @@ from harness.channels.surgery import cut
 from harness.data.catalogue import data_set
 from harness.errors import StageFailure
 from harness.measure.macs import count_macs
-from tests.channels.networks import IMAGES, Chain, Depthwise, example, images
+from tests.channels.networks import IMAGES, Chain, Concatenated, Depthwise, Grouped, example, images
 
 
 @cache
@@ -37,7 +37,7 @@ def test_a_channel_costs_its_row_its_columns_its_bias_and_its_batch_norm() -> No
     assert whole.params - cut_once.params == weights + 1 + 2
 
 
-@pytest.mark.parametrize("kind", [Chain, Depthwise])
+@pytest.mark.parametrize("kind", [Chain, Depthwise, Concatenated, Grouped])
 def test_a_selection_counts_like_the_network_that_it_leaves(kind: type[nn.Module]) -> None:
     network, graph = example(kind)
     kept = {name: tuple(range(1, size, 2)) for name, size in graph.widths.items()}

@@ -173,10 +173,12 @@ def test_a_group_that_no_branch_contains_keeps_a_channel(kind: type[nn.Module], 
         example(kind)[1].settled({group: ()})
 
 
-def test_masking_draws_no_consequence_but_removal() -> None:
+def test_masking_draws_the_consequences_for_branches_but_drains_no_stream() -> None:
     graph = example(OptionA)[1]
     kept = {"stem": (0,), "block1.conv1": (), "block2.conv2": (1, 2)}
     assert without_removed(graph, kept) == kept | {"block1.conv2": ()}
+    kept = {"stream:stem": (0, 2), "block1.conv2": (2, 3)}
+    assert without_removed(graph, kept) == {"stream:stem": (0, 2), "stem": (0, 2), "block1.conv2": (2,)}
 
 
 def test_without_removal_every_group_keeps_a_channel() -> None:

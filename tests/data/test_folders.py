@@ -13,7 +13,7 @@ import pytest
 from torchvision.datasets import ImageFolder
 
 from harness.data.catalogue import data_set
-from harness.data.folders import FACTS, KNOWN_FACTS, facts, keep_facts, listing
+from harness.data.folders import FACTS, KNOWN_FACTS, facts, joined_facts, keep_facts, listing
 from harness.data.sets import find_photographs, load_data, present
 from harness.errors import UserError
 from tests.data.pictures_on_disk import CLASSES, TEST, TRAIN, write_photographs
@@ -136,6 +136,22 @@ def test_facts_of_several_sets_are_kept_side_by_side(tiny: Path) -> None:
         path, content = keep_facts(f"folder/{name}", tiny / name, tiny)
         path.write_bytes(content)
     assert set(json.loads((tiny / FACTS).read_text())) == {"folder/tiny", "folder/more"}
+
+
+def test_joined_facts_are_those_of_all_folders_and_the_joint_one_is_right(tmp_path: Path) -> None:
+    stated = {"first": {"folder/a": 1, "folder/b": 1}, "second": {"folder/b": 2, "folder/c": 2}, "into": {"folder/c": 3}}
+    for name, facts_there in stated.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / FACTS).write_text(json.dumps(facts_there))
+    joined = joined_facts([tmp_path / "first", tmp_path / "second"], tmp_path / "into")
+    assert joined is not None
+    path, content = joined
+    assert path == tmp_path / "into" / FACTS
+    assert json.loads(content) == {"folder/a": 1, "folder/b": 1, "folder/c": 3}
+
+
+def test_folders_that_know_of_no_photographs_leave_no_facts(tmp_path: Path) -> None:
+    assert joined_facts([tmp_path], tmp_path / "into") is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"folder/absent": {"classes": 3}}', '{"folder/absent": 3}'])

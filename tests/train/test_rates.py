@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from harness.train.rates import Cosine, in_epoch, rates_of
+from harness.train.watch import Stopped, Watch
 from tests.train.tiny import BATCH, STEPS, equal, network, saving, source, train, weights
 
 
@@ -52,15 +53,13 @@ def test_each_step_is_made_with_its_own_rate() -> None:
 
 
 @pytest.mark.parametrize("rebuild_momentum", [True, False])
-def test_a_cosine_goes_on_bit_for_bit_after_an_interruption(rebuild_momentum: bool, tmp_path: Any) -> None:
-    from harness.train.watch import Stopped, Watch
-
+def test_a_cosine_goes_on_bit_for_bit_after_an_interruption(rebuild_momentum: bool, tmp_path: Path) -> None:
     rates, options = Cosine(0.1, 4, 0, 4), {"rebuild_momentum": rebuild_momentum}
     unbroken, broken, resumed = network(), network(), network()
     train(unbroken, rates, **options)
     left = iter([False] * (2 * STEPS + 1) + [True])
+    watch = Watch(should_stop=lambda: next(left), checkpoint_seconds=0.0)
     with pytest.raises(Stopped):
-        watch = Watch(should_stop=lambda: next(left), checkpoint_seconds=0.0)
         train(broken, rates, checkpoint=saving(tmp_path), watch=watch, **options)
     train(resumed, rates, checkpoint=saving(tmp_path), **options)
     assert equal(weights(resumed), weights(unbroken))
