@@ -50,6 +50,9 @@ class CifarMobileNetV2(nn.Module):
     Modules are `stem`, `stem_bn`, `blocks.0.expand`, ..., `feature_mix`, `feature_mix_bn`, `classifier`.
     """
 
+    kept_whole = ("stem",)
+    """Layers whose channels are nobody's to cut: the paper has no gate there."""
+
     def __init__(self, data_set: DataSet, width: float = 1.0) -> None:
         """Builds and initialises.
 

@@ -1,4 +1,4 @@
-"""How much each layer keeps so that a budget is met, and which channels these are.
+"""How much each layer keeps so that a budget is met.
 
 A cost is any function {group: width} → count that grows with every width; absent groups are whole.
 """
@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
-from harness.channels.graph import ChannelGraph, ChannelGroup, KeptChannels
-from harness.channels.written import best_written, cover, room_for, written_by_shortcuts
+from harness.channels.choose import best_channels, best_channels_within, refuse_nan, spread
+from harness.channels.graph import ChannelGroup, KeptChannels
 from harness.errors import StageFailure
 
+__all__ = ["Cost", "best_channels", "best_channels_within", "global_kept", "met", "spread", "trim", "uniform_widths"]
+
 Cost = Callable[[Mapping[str, int]], int]
+
+_ATTEMPTS = 32
 
 
 def uniform_widths(groups: Sequence[ChannelGroup], cost: Cost, target: int) -> dict[str, int]:
@@ -60,105 +63,6 @@ def uniform_widths(groups: Sequence[ChannelGroup], cost: Cost, target: int) -> d
     return min([widths, *over], key=lambda candidate: abs(cost(candidate) - target))
 
 
-def best_channels(scores: Mapping[str, Tensor], widths: Mapping[str, int]) -> KeptChannels:
-    """The channels of largest score, as many as the width says; of equal scores the lower index.
-
-    Args:
-        scores: {group: [channels]}.
-        widths: {group: how many stay}; a group that is absent is kept whole.
-
-    Raises:
-        StageFailure: "diverged" if a score is not a number.
-    """
-    _refuse_nan(scores)
-    if strangers := widths.keys() - scores.keys():
-        raise ValueError(f"widths of groups without scores: {', '.join(sorted(strangers))}")
-    kept: KeptChannels = {}
-    for name, values in scores.items():
-        order = torch.sort(values.detach().cpu(), descending=True, stable=True).indices
-        kept[name] = tuple(sorted(order[: widths.get(name, len(order))].tolist()))
-    return kept
-
-
-def best_channels_within(
-    graph: ChannelGraph, scores: Mapping[str, Tensor], widths: Mapping[str, int], streams: Mapping[str, int]
-) -> KeptChannels:
-    """As `best_channels`, for networks with branches.
-
-    A branch chooses among the channels that its stream keeps. Where the width of a stream is given that loses what
-    nobody writes, it keeps exactly so many: those of largest score (of its own, or summed over its branches) that its
-    branches and shortcuts can write, of which each is written by some branch, if need be in place of one that others
-    write too.
-
-    Args:
-        streams: {stream: channels that somebody writes}; of these groups none is in `widths`.
-    """
-    plain = [name for name in scores if graph.groups[name].stream is None]
-    kept = best_channels(
-        {name: scores[name] for name in plain}, {name: widths[name] for name in plain if name in widths}
-    )
-    for name, stream in graph.streams.items():
-        members = {writer: scores[writer].detach().cpu().double() for writer in stream.writers if writer in scores}
-        if not members and name not in scores:
-            continue
-        written = written_by_shortcuts(graph, name, kept)
-        width = streams.get(name, widths.get(name))
-        exactly = width is not None and stream.drains and not stream.fixed
-        if exactly and width is not None:
-            if name in scores:
-                values = scores[name].detach().cpu().double()
-            else:
-                values = torch.stack([*members.values()]).sum(dim=0)
-                values[list(written)] = float("inf")
-            there = best_written(values, written, width, room_for(graph, name, widths))
-            if name in scores:
-                kept[name] = tuple(sorted(there))
-        else:
-            there = set(kept.get(name, range(graph.groups[name].size)))
-        away = torch.full((graph.groups[name].size,), float("-inf"), dtype=torch.float64)
-        away[list(there)] = 0.0
-        ranked = {member: values + away for member, values in members.items()}
-        kept |= best_channels(ranked, {member: min(widths.get(member, len(there)), len(there)) for member in members})
-        if exactly:
-            cover(kept, {member: values.tolist() for member, values in ranked.items()}, there - written)
-    return {name: kept[name] for name in scores}
-
-
-def spread(graph: ChannelGraph, widths: Mapping[str, int], streams: Mapping[str, int] | None = None) -> KeptChannels:
-    """Channels of a network of these widths where any will do: the first ones.
-
-    Branches of one stream take turns, so that together they write as many of its channels as they can, beginning with
-    those that no shortcut writes.
-
-    Args:
-        widths: {group: how many stay}.
-        streams: {stream: channels that its branches write in all}; default: all that `widths` leaves.
-
-    Returns:
-        {group: ascending indices} for every group of `widths`.
-    """
-    limits = {**(streams or {}), **widths}
-    kept: KeptChannels = {
-        name: tuple(range(width))
-        for name, width in widths.items()
-        if name not in graph.streams and graph.groups[name].stream is None
-    }
-    for stream in graph.streams:
-        size = graph.groups[stream].size
-        written = sorted(written_by_shortcuts(graph, stream, kept))
-        order = [*written, *(channel for channel in range(size) if channel not in set(written))]
-        order = order[: limits.get(stream, size)]
-        if stream in widths:
-            kept[stream] = tuple(sorted(order))
-        turn = len(written)
-        for name in graph.streams[stream].writers:
-            if name in widths:
-                width = min(widths[name], len(order))
-                kept[name] = tuple(sorted(order[(turn + number) % len(order)] for number in range(width)))
-                turn += width
-    return {name: kept[name] for name in widths}
-
-
 def met(choose: Callable[[int], KeptChannels], count: Callable[[KeptChannels], int], target: int) -> KeptChannels:
     """The selection nearest to a target where it costs less than its widths say, because channels go with others.
 
@@ -166,16 +70,22 @@ def met(choose: Callable[[int], KeptChannels], count: Callable[[KeptChannels], i
         choose: the selection whose widths cost about a given count.
         count: what a selection really costs.
     """
-    best, aim = choose(target), target
-    for _ in range(16):
-        missing = target - count(best)
-        if missing <= 0:
+    best = candidate = choose(target)
+    under, over = target, 0  # counts to aim at; 0: none that leads above the target is known
+    aim = target
+    for _ in range(_ATTEMPTS):
+        missing = target - count(candidate)
+        if abs(missing) < abs(target - count(best)):
+            best = candidate
+        if missing > 0:
+            under = aim
+        else:
+            over = aim
+        following = (under + over) // 2 if over else 2 * aim - target + missing
+        if missing == 0 or over == target or following in (under, over):
             break
-        aim += missing
+        aim = following
         candidate = choose(aim)
-        if abs(target - count(candidate)) >= missing:
-            break
-        best = candidate
     return best
 
 
@@ -183,7 +93,8 @@ def global_kept(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], co
     """The channels above one threshold for all groups, set so that the cost is nearest to the target.
 
     Scores are divided by the mean of their absolute values in the group. A group's best channel always stays. What
-    the threshold leaves of the budget goes to the best channels below it that still fit.
+    the threshold leaves of the budget goes to the best channels below it that still fit. Where a stream is cut too,
+    its branches keep as many channels as are above the threshold, but of those that the stream keeps.
 
     Args:
         scores: {group: [channels]}; all of `groups`.
@@ -193,7 +104,7 @@ def global_kept(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], co
             number.
     """
     sizes = {group.name: group.size for group in groups}
-    _refuse_nan(scores)
+    refuse_nan(scores)
     relative: dict[str, Tensor] = {}
     for name in sizes:
         values = scores[name].detach().cpu().double()
@@ -216,7 +127,19 @@ def global_kept(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], co
         middle = (low + high) // 2
         low, high = (low, middle) if cost(widths(middle)) <= target else (middle, high)
     over, under = _without(everything, order[:low]), _refilled(everything, order[:high], cost, target)
-    return min((under, over), key=lambda kept: abs(cost(_widths(kept)) - target))
+    return _within_streams(relative, groups, min((under, over), key=lambda kept: abs(cost(_widths(kept)) - target)))
+
+
+def _within_streams(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], kept: KeptChannels) -> KeptChannels:
+    """`kept` with the branches' best channels of those that their streams keep, where these are cut too."""
+    chosen = dict(kept)
+    for group in groups:
+        if group.stream in kept:
+            there = kept[group.stream]
+            width = min(len(kept[group.name]), len(there))
+            places = best_channels({group.name: scores[group.name][list(there)]}, {group.name: width})[group.name]
+            chosen[group.name] = tuple(there[place] for place in places)
+    return chosen
 
 
 def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: int) -> KeptChannels:
@@ -235,7 +158,7 @@ def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: i
     Raises:
         StageFailure: "out of reach" if that cannot be met; "diverged" if a score is not a number.
     """
-    _refuse_nan(scores)
+    refuse_nan(scores)
     start: KeptChannels = {name: tuple(range(len(values))) for name, values in scores.items()} | kept
     left = _widths(start)
     if cost(left) <= target:
@@ -289,9 +212,3 @@ def _refuse_below(cost: Cost, smallest: Mapping[str, int], target: int) -> None:
         raise StageFailure(
             "out of reach", f"with one channel in every group that may be cut the cost is {floor:,}; target {target:,}"
         )
-
-
-def _refuse_nan(scores: Mapping[str, Tensor]) -> None:
-    for name, values in scores.items():
-        if bool(values.isnan().any()):
-            raise StageFailure("diverged", f"scores of group {name!r} are not numbers")

@@ -12,7 +12,7 @@ from harness.channels.coupling import Coupled, Coupling, Node, read_coupling
 from harness.channels.groups import Branch, ChannelGroup, Kind, Part, Shortcut, Stream, Sum
 from harness.channels.streams import FoundStream, FoundSum, branches_of, find_stream, is_stream
 from harness.channels.structure import Layer, Norm, Segment, is_shortcut, skeleton, with_stand_ins
-from harness.errors import UserError
+from harness.errors import UserError, unknown
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def assemble(
     """
     shortcuts = {name: module for name, module in hollow.named_modules() if is_shortcut(module)}
     coupling = read_coupling(with_stand_ins(skeleton(hollow)), shape)
-    return _Assembly(coupling, shortcuts, layers, norms).result()
+    kept_whole = getattr(hollow, "kept_whole", ())
+    return _Assembly(coupling, shortcuts, layers, norms, kept_whole).result()
 
 
 class _Assembly:
@@ -50,6 +51,7 @@ class _Assembly:
         shortcuts: Mapping[str, Any],
         layers: tuple[Layer, ...],
         norms: tuple[Norm, ...],
+        kept_whole: tuple[str, ...],
     ) -> None:
         self.coupling = coupling
         self.shortcuts = shortcuts
@@ -59,14 +61,18 @@ class _Assembly:
         self.place = {name: position for position, name in enumerate(order)}
         self.nodes = {node.name: node for node in coupling.nodes if node.name}
         self.kinds = {layer.name: layer for layer in layers}
+        for name in kept_whole:
+            if name not in self.kinds:
+                raise UserError(unknown("layer to keep whole", name, self.kinds))
+        cuttable = [coupled for coupled in coupling.groups if coupled.rows.keys().isdisjoint(kept_whole)]
         self.streams: dict[Coupled, FoundStream] = {}
         self.sums: list[FoundSum] = []
-        for coupled in coupling.groups:
+        for coupled in cuttable:
             if is_stream(coupled):
                 self.streams[coupled], sums = find_stream(coupled, shortcuts)
                 self.sums += sums
         self.sums.sort(key=lambda each: coupling.nodes.index(each.node))
-        self.names = {coupled: self._name(coupled) for coupled in coupling.groups if self._producers(coupled)}
+        self.names = {coupled: self._name(coupled) for coupled in cuttable if self._producers(coupled)}
 
     def result(self) -> Assembled:
         removable = {layer.name for layer in self.layers if layer.kind == "conv"}
@@ -190,7 +196,10 @@ class _Assembly:
             owner = writes.get(layer.name)
             segments = () if layer.grouped else _filled(reads.get(layer.name, []), layer.in_channels)
             if layer.grouped and owner is None:
-                raise UserError(f"the channels of layer {layer.name!r} reach the output: that is not supported")
+                raise UserError(
+                    f"layer {layer.name!r} has groups, and its channels reach the output or are kept whole: "
+                    "that is not supported"
+                )
             placed.append(
                 replace(
                     layer,

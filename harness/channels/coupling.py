@@ -17,7 +17,7 @@ from harness.errors import UserError
 Operation = Literal["conv", "linear", "norm", "add", "multiply", "other"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Node:
     """One operation of the forward pass.
 
@@ -34,7 +34,7 @@ class Node:
     depth: int = 0
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Coupled:
     """Channels that Torch-Pruning cuts together.
 

@@ -58,7 +58,8 @@ class ChannelGraph:
         """The graph of a network, which is left exactly as it was.
 
         Args:
-            network: without gates; on any device, in any mode.
+            network: without gates; on any device, in any mode. Layers named in its `kept_whole`, if it has that
+                attribute, are in no group, nor is a stream that they write.
             example: images [batch, channels, height, width]; only the shape matters.
 
         Raises:

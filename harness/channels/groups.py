@@ -45,8 +45,8 @@ class ChannelGroup:
         rows: rows of a producer for each channel.
         norms: batch norms of the channels.
         consumers: layers whose columns read the channels. A branch has none: it is read through its stream.
-        gate_points: the last batch norms before the consumers, and producers without any: zero there is zero for
-            every consumer.
+        gate_points: the last batch norms before the consumers, and producers (or shortcuts without weights) that
+            none follows: zero there is zero for every consumer.
         stream: the stream that a branch writes into; None for other kinds.
     """
 

@@ -5,8 +5,9 @@ linear layers, and one for every channel of a 2-d batch norm and for every bias;
 two for every channel of a 2-d batch norm. The classifier's 1-d batch norm counts nowhere.
 
 In a residual network the rule drops a stream's column if the branches added last lost that channel, although the
-identity path still feeds it. Projections on the shortcut are never cut; those of ResNet50 count their weights alone,
-without batch norm (the network says so). What the executed network costs is the cost model's business.
+identity path still feeds it. A branch that lost a whole group counts for nothing, as it computes nothing. Projections
+on the shortcut are never cut; those of ResNet50 count their weights alone, without batch norm (the network says so).
+What the executed network costs is the cost model's business.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The proof that every channel graph gives before anyone may use it.
 
 On a copy that is narrowed to a few channels a group (so that it costs next to nothing) and has random float64
-weights, biases and statistics, one channel of every group is cut; the logits must be those of the copy in which the
-same channels are masked. Only if that fails, each group is tried alone, to name the layer.
+weights, biases and statistics, channels of every group are cut; the logits must be those of the copy in which the same
+channels are masked. Only if that fails, each group is tried alone, to name the layer.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.channels.allocate import trim
+from harness.channels.allocate import met, trim
 from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGraph, KeptChannels
 from harness.channels.paper import paper_cost
@@ -113,7 +113,15 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
         )
     natural, parent, decision = min(above, key=lambda entry: entry[:2])
     scores, _ = read_tensors(place.results, parent, SCORES)
-    kept = graph.settled(trim(scores, decision.kept, count, target))
+
+    def trimmed(aim: int) -> KeptChannels:
+        return trim(scores, decision.kept, count, aim)
+
+    kept = trimmed(target)
+    if count(_widths(graph, graph.settled(kept))) < count(_widths(graph, kept)):
+        # channels went with others: what that frees goes back
+        kept = met(trimmed, lambda chosen: count(_widths(graph, graph.settled(chosen))), target)
+    kept = graph.settled(kept)
     facts = _billed(Progress(), 0) | _size(graph, model, kept, target, config)
     notes = [f"trimmed from {natural:,} {config['metric']}", *_removed(graph, kept)]
     files = {WEIGHTS: Decision(kept, decision.base, decision.changed).to_bytes()}

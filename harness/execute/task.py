@@ -82,8 +82,10 @@ class HarnessTask:
     def _at(self, scores: Scores, target: int) -> KeptChannels:
         """The selection whose widths cost about `target`."""
         if self._config["allocate"] == "global":
-            return global_kept(scores, self.groups, self.cost, target)
-        return self._chosen(scores, uniform_widths(self.groups, self.cost, target))
+            widths = {name: len(kept) for name, kept in global_kept(scores, self.groups, self.cost, target).items()}
+        else:
+            widths = uniform_widths(self.groups, self.cost, target)
+        return self._chosen(scores, widths)
 
     def _chosen(self, scores: Scores, widths: Mapping[str, int]) -> KeptChannels:
         if all(bool((values == values[0]).all()) for values in scores.values()):
@@ -97,13 +99,16 @@ class HarnessTask:
     def _partner_widths(self) -> dict[str, int]:
         """The partner's widths of the groups that this cell may cut; the others must be whole in the partner too.
 
-        A stream is not asked for: what its branches do not write goes by itself.
+        Not asked for is what follows by itself: a stream's channel that no branch writes, a branch that is as wide as
+        its stream, or that was removed with a layer inside it.
         """
         widths: dict[str, int] = self._config["widths"]
         mine = {group.name for group in self.groups}
         whole = self.graph.widths
         for name, width in widths.items():
-            if name not in mine and width != whole[name] and name not in self.graph.streams:
+            stream = self.graph.groups[name].stream
+            follows = name in self.graph.streams or (stream is not None and width in (0, widths[stream]))
+            if name not in mine and width != whole[name] and not follows:
                 raise StageFailure("out of reach", f"the partner cut group {name!r}, which `cuts` leaves whole here")
         return {name: width for name, width in widths.items() if name in mine}
 

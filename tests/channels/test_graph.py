@@ -138,6 +138,35 @@ def test_a_convolution_with_groups_is_cut_by_whole_groups() -> None:
     assert group.consumers == (Part("conv3", 3),)
 
 
+def kept_whole(kind: type[nn.Module], *layers: str) -> ChannelGraph:
+    network = kind()
+    network.kept_whole = layers
+    return ChannelGraph.trace(network, IMAGES)
+
+
+def test_a_layer_that_is_kept_whole_is_in_no_group() -> None:
+    graph = kept_whole(Chain, "conv2")
+    assert list(graph.groups) == ["conv1", "conv3", "linear1"]
+    assert graph.layers[2].reads == (Segment(None, 8),)
+
+
+@pytest.mark.parametrize("layer", ["stem", "conv2"])
+def test_a_stream_is_kept_whole_with_any_layer_that_writes_it(layer: str) -> None:
+    graph = kept_whole(Residual, layer)
+    assert list(graph.groups) == ["conv1", "conv3", "stream:conv4", "conv4"]
+    assert list(graph.branches) == ["conv4"]
+
+
+def test_a_layer_to_keep_whole_that_is_not_there_is_named() -> None:
+    with pytest.raises(UserError, match="unknown layer to keep whole 'conf2'; did you mean 'conv2'"):
+        kept_whole(Chain, "conf2")
+
+
+def test_a_convolution_with_groups_cannot_be_kept_whole() -> None:
+    with pytest.raises(UserError, match="layer 'conv2' has groups, and its channels reach the output or are kept"):
+        kept_whole(Grouped, "conv1")
+
+
 def test_a_part_prints_its_places() -> None:
     assert str(Part("linear", 16, 32)) == "linear (16 places a channel, from place 32 on)"
     assert str(Part("conv")) == "conv"

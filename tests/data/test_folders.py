@@ -139,7 +139,11 @@ def test_facts_of_several_sets_are_kept_side_by_side(tiny: Path) -> None:
 
 
 def test_joined_facts_are_those_of_all_folders_and_the_joint_one_is_right(tmp_path: Path) -> None:
-    stated = {"first": {"folder/a": 1, "folder/b": 1}, "second": {"folder/b": 2, "folder/c": 2}, "into": {"folder/c": 3}}
+    stated = {
+        "first": {"folder/a": 1, "folder/b": 1},
+        "second": {"folder/b": 2, "folder/c": 2},
+        "into": {"folder/c": 3},
+    }
     for name, facts_there in stated.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / FACTS).write_text(json.dumps(facts_there))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,19 @@ import pytest
 import torch
 from torch import nn
 
+from harness.channels.graph import ChannelGroup, KeptChannels
 from harness.errors import StageFailure
 from harness.execute.network import Decision, changed_weights, fresh_network
 from harness.execute.place import Place
-from harness.execute.task import HarnessTask
+from harness.execute.task import HarnessTask, _by_channel
 from harness.method import Scores
 from harness.plan.stages import chain_of
 from harness.registry import method
 from harness.store.artifacts import write_artifact
-from harness.suite.cell import Cell
+from harness.suite.cell import Cell, Cut
+from tests.channels.networks import drawn
 from tests.execute.small import small
+from tests.methods.residual import residual, residual_backbone
 
 Make = Callable[..., HarnessTask]
 
@@ -104,6 +107,84 @@ def test_a_partners_cut_that_this_cell_may_not_make_is_out_of_reach(make: Make) 
     with pytest.raises(StageFailure) as failure:
         taker.allocate({})
     assert failure.value.reason == "out of reach"
+
+
+@pytest.fixture
+def residual_task(tmp_path: Path) -> Iterator[Make]:
+    """As `make`, on a residual network: of its method, kinds of cuts and changes to the configuration."""
+
+    def made(cuts: tuple[Cut, ...], **changes: Any) -> HarnessTask:
+        cell = residual("random", cuts, budget=0.4)
+        config = {**chain_of(cell, {}).stages[1].config, **changes}
+        params = method(cell.method).Params.model_validate(cell.params)
+        return HarnessTask(Place(tmp_path, tmp_path), "0" * 64, config, params, fresh_network(config))
+
+    with residual_backbone():
+        yield made
+
+
+def random_scores(task: HarnessTask, seed: int) -> Scores:
+    generator = torch.Generator().manual_seed(seed)
+    return {group.name: torch.rand(group.size, generator=generator) for group in task.groups}
+
+
+def settled_widths(task: HarnessTask, kept: KeptChannels) -> dict[str, int]:
+    return {name: len(channels) for name, channels in task.graph.complete(kept).items()}
+
+
+@pytest.mark.parametrize("cuts", [("inner", "branch"), ("inner", "stream"), ("inner", "branch", "stream")])
+@pytest.mark.parametrize("allocate", ["uniform", "global"])
+def test_the_budget_of_a_residual_network_is_met_by_what_is_left_in_the_end(
+    cuts: tuple[Cut, ...], allocate: str, residual_task: Make
+) -> None:
+    task = residual_task(cuts, allocate=allocate)
+    assert task.target is not None
+    for seed in range(3):
+        kept = task.allocate(random_scores(task, seed))
+        assert task.cost(settled_widths(task, kept)) == pytest.approx(task.target, rel=0.01)
+
+
+@pytest.mark.parametrize("cuts", [("inner",), ("inner", "branch"), ("inner", "branch", "stream")])
+def test_a_partners_widths_are_met_exactly_by_other_channels_of_a_residual_network(
+    cuts: tuple[Cut, ...], residual_task: Make
+) -> None:
+    partner = residual_task(cuts)
+    widths = settled_widths(partner, drawn(partner.graph, cuts, seed=5, removed=0.0))
+    task = residual_task(cuts, allocate="from", widths=widths, target=None)
+    equal = {group.name: torch.zeros(group.size) for group in task.groups}
+    for scores in (random_scores(task, 0), equal):
+        kept = task.allocate(scores)
+        assert settled_widths(task, kept) == widths
+        arranged = task.arrange({name: len(channels) for name, channels in kept.items()})
+        assert settled_widths(task, arranged) == widths
+
+
+@pytest.mark.parametrize("cuts", [("inner",), ("inner", "stream")])
+def test_a_partners_branches_that_follow_from_what_it_cut_are_not_asked_for(
+    cuts: tuple[Cut, ...], residual_task: Make
+) -> None:
+    partner = residual_task(cuts)
+    kept = drawn(partner.graph, cuts, seed=5, removed=0.0) | {"layer1.0.conv1": ()}
+    widths = settled_widths(partner, kept)
+    assert partner.graph.removed(kept) == ["layer1.0.conv2"]
+    task = residual_task(cuts, allocate="from", widths=widths, target=None)
+    assert settled_widths(task, task.allocate(random_scores(task, 0))) == widths
+
+
+def test_a_partner_that_cut_branches_is_out_of_reach_of_a_cell_that_may_not(residual_task: Make) -> None:
+    partner = residual_task(("inner", "branch"))
+    widths = partner.graph.widths | {"layer1.0.conv2": 3}
+    task = residual_task(("inner",), allocate="from", widths=widths, target=None)
+    with pytest.raises(StageFailure, match=r"the partner cut group 'layer1\.0\.conv2'"):
+        task.allocate(random_scores(task, 0))
+
+
+def test_scores_of_rows_are_summed_over_a_channel_of_several_rows() -> None:
+    group = ChannelGroup("a", 2, "depthwise", ("a",), (), (), (), rows=3)
+    assert _by_channel(group, torch.arange(6.0)).tolist() == [3.0, 12.0]
+    assert _by_channel(group, torch.tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
+    with pytest.raises(StageFailure, match=r"have shape \(3,\), expected \(2,\)"):
+        _by_channel(group, torch.ones(3))
 
 
 def test_batches_for_scoring_are_the_same_at_every_call_and_can_be_limited(make: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,20 @@ import torch
 
 from harness.channels.graph import ChannelGraph
 from harness.channels.surgery import cut, mask
-from harness.execute.network import Decision, example_of, fresh_network, read_tensors
+from harness.execute.network import Decision, example_of, fresh_network
 from harness.measure.macs import count_macs
 from harness.registry import methods
-from harness.suite.cell import Cell
+from harness.suite.cell import Cell, DataChoice
 from tests.cells import Finished, cell, run
+from tests.methods.decisions import decisions
 
 BUDGETS = (1.0, 0.5, 0.2)
 NAMES = sorted(methods())
+
+
+def some(name: str, **fields: Any) -> Cell:
+    """A cell on 640 of the digits."""
+    return replace(cell(name, **fields), data=DataChoice("digits", 640))
 
 
 def cells_of(name: str, seed: int = 0) -> list[Cell]:
@@ -25,10 +32,10 @@ def cells_of(name: str, seed: int = 0) -> list[Cell]:
     author = methods()[name]
     found = []
     if author.takes_budget != "required":
-        found.append(cell(name, seed=seed))
+        found.append(some(name, seed=seed))
     if author.takes_budget != "refused":
-        natural = (cell(name, seed=seed),) if author.strength is not None else ()
-        found += [cell(name, seed=seed, budget=budget, candidates=natural) for budget in BUDGETS]
+        natural = (some(name, seed=seed),) if author.strength is not None else ()
+        found += [some(name, seed=seed, budget=budget, candidates=natural) for budget in BUDGETS]
     return found
 
 
@@ -37,23 +44,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Finished]:
     """Every method's cells, run once."""
     results = tmp_path_factory.mktemp("invariants")
     return {name: run(cells_of(name), results) for name in NAMES}
-
-
-def decisions(finished: Finished) -> list[tuple[dict[str, Any], Decision, torch.nn.Module]]:
-    """For each finished cell: a configuration, its decision, and the whole network that it was made on."""
-    found = []
-    for chain, row in zip(finished.chains, finished.rows, strict=True):
-        if row.state != "done":
-            continue
-        config = chain.stages[-1].config
-        decision = Decision.read(finished.results, chain.deciding or "")
-        whole = fresh_network(config)
-        if decision.base is not None:
-            weights, _ = read_tensors(finished.results, decision.base, "network.safetensors")
-            whole.load_state_dict(weights | decision.changed)
-        found.append((config, decision, whole.eval()))
-    assert found, "no cell of this method finished"
-    return found
 
 
 @pytest.mark.parametrize("name", NAMES)
