@@ -55,7 +55,10 @@ def test_layers_that_were_taken_out_have_nothing_to_draw(name: str) -> None:
     network = build(name, data_set("cifar10"), seed=0)
     network.set_submodule("layer2.1.conv1", nn.Identity())
     network.set_submodule("layer2.1.bn1", nn.Module())
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, 9.0)
     reset(name, network)
+    assert not any(bool((parameter == 9.0).any()) for parameter in network.parameters())
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,10 @@ def test_the_framework_rule_is_torchs_own() -> None:
 
 
 def test_layers_without_inputs_or_affine_weights_are_no_obstacle() -> None:
-    initialise(nn.Sequential(nn.Linear(0, 3), nn.BatchNorm2d(3, affine=False), nn.Conv2d(2, 2, 1, bias=False)))
+    network = nn.Sequential(nn.Linear(0, 3), nn.BatchNorm2d(3, affine=False), nn.Conv2d(2, 2, 1, bias=False))
+    nn.init.constant_(network[2].weight, 9.0)
+    initialise(network)
+    assert not bool((network[2].weight == 9.0).any())
 
 
 @pytest.mark.parametrize("name", ["torchvision/resnext50_32x4d", "torchvision/mobilenet_v2"])
