@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from harness.channels.groups import Part
 
 ACTIVATIONS = frozenset(
-    "relu relu_ relu6 hardtanh hardtanh_ leaky_relu leaky_relu_ prelu elu elu_ celu selu gelu silu mish hardswish".split()
+    (
+        *("relu", "relu_", "relu6", "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_", "prelu", "elu", "elu_"),
+        *("celu", "selu", "gelu", "silu", "mish", "hardswish"),
+    )
 )
 SUMS = frozenset(("add", "add_", "__add__", "__iadd__", "__radd__"))
 POOLS = frozenset(("max_pool2d", "max_pool2d_with_indices"))

@@ -1,4 +1,4 @@
-"""Channels that batch norm scales down go first (Liu et al., Network Slimming, ICCV 2017, without its sparse training)."""
+"""Channels that batch norm scales down go first: the criterion of Network Slimming without its sparse training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from harness.method import Paper, ScoreMethod, Scores, Task
 
 
 class BnScale(ScoreMethod):
-    """The importance of a channel is |γ| of the last batch norm before its readers; the mean, if there are several."""
+    """The importance of a channel is |γ| of the last batch norm before its readers; the mean, if there are several.
+
+    A channel that is batch-normalised only further back has that batch norm's.
+    """
 
     name = "bn_scale"
     title = "BN scale"
@@ -29,14 +32,14 @@ class BnScale(ScoreMethod):
         weights = task.network.state_dict()
         scores = {}
         for group in task.groups:
-            norms = {norm.layer for norm in group.norms}
+            last = {part.layer for part in group.gate_points}
+            scaling = [part for part in group.norms if f"{part.layer}.weight" in weights]
             scales = [
                 weights[f"{part.layer}.weight"][part.start : part.start + group.size * part.repeat]
                 .abs()
                 .view(group.size, part.repeat)
                 .mean(dim=1)
-                for part in group.gate_points
-                if part.layer in norms and f"{part.layer}.weight" in weights
+                for part in [part for part in scaling if part.layer in last] or scaling
             ]
             if not scales:
                 raise StageFailure("invalid network", f"no batch norm scales the channels of group {group.name!r}")

@@ -62,10 +62,7 @@ def independence(maps: Tensor) -> Tensor:
     at_once = max(1, _NUMBERS // min(channels, pixels) ** 2)
     for image in range(images):
         matrix = rows[image]
-        if pixels <= channels:
-            gram = matrix.T @ matrix
-        else:
-            gram = matrix @ matrix.T
+        gram = matrix.T @ matrix if pixels <= channels else matrix @ matrix.T
         whole = _nuclear_norm(gram)
         for start in range(0, channels, at_once):
             some = torch.arange(start, min(start + at_once, channels), device=rows.device)
@@ -84,4 +81,5 @@ def _nuclear_norm(gram: Tensor) -> Tensor:
     """The sum of singular values of M, given MᵀM or MMᵀ [..., n, n]."""
     import torch
 
-    return torch.linalg.eigvalsh(gram).clamp(min=0).sqrt().sum(dim=-1)
+    squares: Tensor = torch.linalg.eigvalsh(gram)
+    return squares.clamp(min=0).sqrt().sum(dim=-1)

@@ -51,7 +51,8 @@ def ranks_of(maps: Tensor) -> Tensor:
     """Numerical ranks of matrices [..., height, width]: singular values above largest · max(height, width) · ε."""
     import torch
 
-    return torch.linalg.matrix_rank(maps)
+    ranks: Tensor = torch.linalg.matrix_rank(maps)
+    return ranks
 
 
 def _ordered(ranks: Tensor, sizes: Tensor) -> Tensor:
@@ -61,7 +62,8 @@ def _ordered(ranks: Tensor, sizes: Tensor) -> Tensor:
     levels, places = torch.unique(ranks, return_inverse=True)
     step = float(levels.diff().min()) if len(levels) > 1 else 1.0
     largest = float(sizes.max())
-    return levels[places] + (sizes / largest * step / 2 if largest > 0 else 0.0)
+    ordered: Tensor = levels[places] + (sizes / largest * step / 2 if largest > 0 else 0.0)
+    return ordered
 
 
 def _l1(task: Task, producers: tuple[str, ...]) -> Tensor:

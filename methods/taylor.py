@@ -85,7 +85,7 @@ class _Filters:
     def of(self, group: ChannelGroup, products: Gradients) -> Tensor:
         import torch
 
-        sums = [_rows(layer, products).view(group.size, -1).sum(dim=1).abs() for layer in group.producers]
+        sums = [_rows(layer, products).view(group.size, group.rows).sum(dim=1).abs() for layer in group.producers]
         return _joined(group, torch.stack(sums))
 
 
@@ -105,24 +105,20 @@ class _Gates:
     def of(self, group: ChannelGroup, products: Gradients) -> Tensor:
         import torch
 
-        points = self._points(group)
-        if not points:  # batch norms without γ and β
-            return _joined(
-                group, torch.stack([_rows(each, products).view(group.size, -1).sum(1) for each in group.producers]) ** 2
-            )
+        points = [(part.layer, part.start, part.repeat) for part in self._points(group)]
+        # Without a layer that has weights behind them (batch norms without γ and β), the filters have the factor.
+        points = points or [(layer, 0, group.rows) for layer in group.producers]
         slopes = [
-            _rows(part.layer, products)[part.start : part.start + group.size * part.repeat]
-            .view(group.size, -1)
-            .sum(dim=1)
-            for part in points
+            _rows(layer, products)[start : start + group.size * repeat].view(group.size, repeat).sum(dim=1)
+            for layer, start, repeat in points
         ]
-        return _joined(group, torch.stack(slopes) ** 2)
+        return _joined(group, torch.stack(slopes).square())
 
 
 def _rows(layer: str, products: Gradients) -> Tensor:
     """For each row of a layer the sum of its weights' and its bias's products."""
-    rows = products[f"{layer}.weight"].flatten(1).sum(dim=1) if products[f"{layer}.weight"].dim() > 1 else None
-    total = products[f"{layer}.weight"] if rows is None else rows
+    weights = products[f"{layer}.weight"]
+    total = weights.flatten(1).sum(dim=1) if weights.dim() > 1 else weights
     return total + products[f"{layer}.bias"] if f"{layer}.bias" in products else total
 
 
