@@ -29,7 +29,7 @@ def loss_slope(network: nn.Module, layer: str, tensors: tuple[str, ...], row: in
             if parameter is not None:
                 parameter.data[row] *= factor
         sides.append(functional.cross_entropy(scaled(PICTURES[part]), LABELS[part]))
-    return float((sides[0] - sides[1]) / 2e-6)
+    return float((sides[0] - sides[1]).detach() / 2e-6)
 
 
 def batches(of: str, values: list[float]) -> float:
@@ -97,7 +97,7 @@ def test_layers_that_write_one_stream_count_with_their_mean(of: str) -> None:
     torch.testing.assert_close(found["stream:stem"], (found["stem"] + found["conv2"]) / 2)
 
 
-def test_layers_that_write_one_channel_in_a_row_count_together() -> None:
+def test_all_layers_that_write_a_channel_of_a_plain_group_count_together() -> None:
     network, graph = small("Depthwise")
     found = scored("taylor", network, graph)["expand"]
     slopes = [
@@ -105,7 +105,7 @@ def test_layers_that_write_one_channel_in_a_row_count_together() -> None:
             [loss_slope(network, layer, ("weight", "bias"), row, part) for part in (slice(4), slice(4, 8))]
             for row in (0, 5)
         ]
-        for layer in ("expand", "filter")
+        for layer in ("expand", "filter", "excite")
     ]
     for place, row in enumerate((0, 5)):
         total = sum(batches("filter", layer[place]) for layer in slopes)
