@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.channels.allocate import best_channels_within, global_kept, met, spread, uniform_widths
+from harness.channels.allocate import best_channels_within, global_kept, met, per_cost_kept, spread, uniform_widths
 from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGroup, KeptChannels
+from harness.channels.profile import profile_widths, rates_of, stated_widths
 from harness.data.batches import steps_per_epoch
 from harness.data.interface import scoring_batch
 from harness.data.seeds import derive
@@ -63,6 +64,8 @@ class HarnessTask:
         ranked = {group.name: _by_channel(group, scores[group.name]) for group in self.groups}
         if self._config["allocate"] == "from":
             return self._chosen(ranked, self._partner_widths())
+        if self.target is None and self._config["allocate"] == "profile":
+            return self._chosen(ranked, stated_widths(self.groups, self._rates()))
         if self.target is None:
             raise StageFailure("crashed", "the method allocates to a budget, and the cell has none")
         kept = self._at(ranked, self.target)
@@ -84,11 +87,22 @@ class HarnessTask:
 
     def _at(self, scores: Scores, target: int) -> KeptChannels:
         """The selection whose widths cost about `target`."""
-        if self._config["allocate"] == "global":
-            widths = {name: len(kept) for name, kept in global_kept(scores, self.groups, self.cost, target).items()}
+        config = self._config
+        mode = config["allocate"]
+        if mode in ("global", "per_mac"):
+            if mode == "global":
+                kept = global_kept(scores, self.groups, self.cost, target, config.get("normalise", "mean"))
+            else:
+                kept = per_cost_kept(scores, self.groups, self.cost, target)
+            widths = {name: len(channels) for name, channels in kept.items()}
+        elif mode == "profile":
+            widths = profile_widths(self.groups, self._rates(), config["profile"]["most"], self.cost, target)
         else:
             widths = uniform_widths(self.groups, self.cost, target)
         return self._chosen(scores, widths)
+
+    def _rates(self) -> dict[str, float]:
+        return rates_of([(pattern, rate) for pattern, rate in self._config["profile"]["rates"]], self.groups)
 
     def _chosen(self, scores: Scores, widths: Mapping[str, int]) -> KeptChannels:
         if all(bool((values == values[0]).all()) for values in scores.values()):

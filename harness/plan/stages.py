@@ -168,6 +168,10 @@ class _Known:
             "allocate": cell.allocate,
             "widths": widths,
         }
+        if cell.normalise != "mean":
+            config["normalise"] = cell.normalise
+        if cell.profile is not None:
+            config["profile"] = {"rates": [list(rate) for rate in cell.profile.rates], "most": cell.profile.most}
         macs = 2 * self.cost.macs * self.images * self.search_epochs
         return _stage("compress", config, parents, self.search_epochs, macs)
 
