@@ -44,6 +44,11 @@ class GalParams(GateSearchParams):
     weight_decay: Annotated[float, Field(ge=0, lt=1, description="of the weights; masks have none")] = 2e-4
 
 
+def mask_interval(params: GalParams, steps: int) -> int:
+    """How many weight steps there are to one of the masks, in a search of so many."""
+    return params.interval or max(1, round(steps / MASK_STEPS))
+
+
 class MaskSteps:
     """FISTA on the masks, begun again whenever the learning rate falls.
 
@@ -186,7 +191,7 @@ class Gal(GateSearch):
             classes = self.teacher(image).shape[1]
         task.bill(macs)
         discriminator = Discriminator(classes, task.generator, task.device, params)
-        interval = params.interval or max(1, round(epochs * task.steps_per_epoch / MASK_STEPS))
+        interval = mask_interval(params, epochs * task.steps_per_epoch)
         gradients = GateGradients(gates)
         seen: dict[str, Tensor] = {}
         number = 0
