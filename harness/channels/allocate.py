@@ -26,6 +26,7 @@ __all__ = [
     "scaled_widths",
     "spread",
     "trim",
+    "trim_whole",
     "uniform_widths",
 ]
 
@@ -279,6 +280,44 @@ def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: i
         if cost(left) <= target:
             return _refilled(start, order[:removed], cost, target)
     raise AssertionError("one channel a group meets the target")
+
+
+def trim_whole(
+    scores: Mapping[str, Tensor], kept: KeptChannels, count: Callable[[KeptChannels], int], target: int
+) -> KeptChannels:
+    """Takes away the whole group of lowest score, again and again, until the count is at most the target.
+
+    Of equal scores the group further from the input goes first. What is left of the budget goes back to the best of
+    the groups taken away that still fit.
+
+    Args:
+        scores: {group: [1]}, groups that may be removed; other groups stay as `kept` has them.
+        kept: the selection to start from; a group that is absent is whole.
+        count: what a selection costs with all that follows from it.
+
+    Raises:
+        StageFailure: "out of reach" if that cannot be met; "diverged" if a score is not a number.
+    """
+    refuse_nan(scores)
+    order = sorted(
+        (float(values), -place, name)
+        for place, (name, values) in enumerate(scores.items())
+        if name not in kept or kept[name]
+    )
+    chosen, gone = dict(kept), []
+    for _, _, name in order:
+        if count(chosen) <= target:
+            break
+        chosen[name] = ()
+        gone.append(name)
+    if (floor := count(chosen)) > target:
+        raise StageFailure("out of reach", f"with every branch removed the cost is {floor:,}; target {target:,}")
+    for name in reversed(gone):
+        back = {group: channels for group, channels in chosen.items() if group != name}
+        back |= {name: kept[name]} if name in kept else {}
+        if count(back) <= target:
+            chosen = back
+    return chosen
 
 
 def _weakest_first(scores: Mapping[str, Tensor], channels: KeptChannels) -> list[tuple[str, int]]:

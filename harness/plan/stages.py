@@ -183,6 +183,8 @@ class _Known:
             "metric": self.cell.budget.metric if self.cell.budget is not None else "macs",
             "cuts": list(self.cell.cuts),
         }
+        if self.method.reopens:
+            config["reopens"] = True
         return _stage("trim", config, tuple(stage.key for stage in naturals), 0, 0)
 
     def finetune(self, decided: Stage, kept_macs: int) -> Stage:
