@@ -4,6 +4,7 @@ A method is a class with a name and one act: `compress(task)`, which decides wha
 derive from a family below and write one small function instead:
 
 * `ScoreMethod`: write `score(task)`, an importance for every channel. The harness allocates to the budget and cuts.
+* `RoundsMethod`: write `rounds(task)`, a generator that gives up channels a few at a time; the harness trains between.
 * `GateMethod`: write the gate, its penalty, how it anneals and how it decides. The harness inserts one gate a
   channel, trains, and reads the kept channels.
 * `BuildMethod`: write `widths(task)`; the network is built at these widths and trained from scratch.
@@ -15,11 +16,13 @@ torch at the top of its file, so that listing and planning stay fast.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
+
+from harness.errors import StageFailure
 
 if TYPE_CHECKING:
     import torch
@@ -198,6 +201,102 @@ class ScoreMethod(Method):
         """Scores, allocates to the budget, keeps the best."""
         scores = self.score(task)
         return Compressed(kept=task.allocate(scores), scores=scores)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a `RoundsMethod` asks for between two of its own acts: a partial plan, and training under it.
+
+    Attributes:
+        kept: {group: indices that are left from here on}, ascending. A group that is absent stays as it is. What is
+            given up is gone for good.
+        epochs: passes over the training images; 0 only gives up channels.
+        learning_rate: of all epochs, or one an epoch.
+        rebuild_momentum: momentum starts each epoch at zero; a round always begins without any.
+        before_step, state: as in `Task.train`.
+    """
+
+    kept: KeptChannels
+    epochs: int
+    learning_rate: float | Sequence[float] = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    rebuild_momentum: bool = False
+    before_step: Callable[[int], None] | None = None
+    state: Mapping[str, Tensor] | None = None
+
+
+class RoundsMethod(Method):
+    """Scores and trains in rounds. All weights train; what was given up is zero and stays so until the cut.
+
+    The epochs of all rounds together are the method's `search_epochs`, so that it fine-tunes for so many fewer.
+    """
+
+    @classmethod
+    def search_epochs(cls, params: Any, recipe_epochs: int) -> int:
+        """All of the recipe's search epochs."""
+        del params
+        return recipe_epochs
+
+    @abstractmethod
+    def rounds(self, task: Task) -> Generator[Round, None, Compressed]:
+        """Yields each round and returns the decision.
+
+        After a kill the generator runs again from its start, and rounds that were trained come back from their
+        checkpoints: between two `yield`s it must do the same for the same network.
+        """
+
+    def compress(self, task: Task) -> Compressed:
+        """Runs the rounds.
+
+        Raises:
+            StageFailure: "crashed" if a channel comes back that was given up, or the epochs are not those declared.
+        """
+        from harness.channels.masks import Gone
+
+        weights = list(task.network.parameters())
+        gone = Gone(task.network, task.graph)
+        kept: KeptChannels = {}
+        epochs = 0
+        rounds = self.rounds(task)
+        while True:
+            try:
+                each = next(rounds)
+            except StopIteration as end:
+                decided: Compressed = end.value
+                break
+            _refuse_returned(kept, each.kept, task.graph)
+            kept = {**kept, **each.kept}
+            gone.hold(kept)
+            if each.epochs:
+                task.train(
+                    task.network,
+                    epochs=each.epochs,
+                    learning_rate=each.learning_rate,
+                    parameters=weights,
+                    momentum=each.momentum,
+                    weight_decay=each.weight_decay,
+                    rebuild_momentum=each.rebuild_momentum,
+                    before_step=each.before_step,
+                    state=each.state,
+                )
+            epochs += each.epochs
+        gone.release()
+        _refuse_returned(kept, {**dict.fromkeys(kept), **decided.kept}, task.graph)
+        declared = self.search_epochs(task.params, task.epochs)
+        if epochs != declared:
+            raise StageFailure("crashed", f"the rounds trained {epochs} epochs, `search_epochs` declares {declared}")
+        return replace(decided, network=task.network)
+
+
+def _refuse_returned(gone: KeptChannels, kept: Mapping[str, Sequence[int] | None], graph: ChannelGraph) -> None:
+    """Raises StageFailure if a selection has a channel that an earlier one gave up; None stands for a whole group."""
+    for name, left in gone.items():
+        if name in kept:
+            now = kept[name]
+            returned = set(range(graph.groups[name].size) if now is None else now) - set(left)
+            if returned:
+                raise StageFailure("crashed", f"channel {min(returned)} of group {name!r} was given up and comes back")
 
 
 class BuildMethod(Method):
