@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.errors import StageFailure
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from torch import Tensor, nn
 
@@ -91,6 +91,8 @@ class Task(Protocol):
     """The groups of `graph` that this cell may cut."""
     target: int | None
     """The budget as a count, or None: the method decides how much."""
+    allocation: Literal["uniform", "global", "from"]
+    """How much each layer keeps in `allocate`, as the suite says."""
     generator: torch.Generator
     """Seeded for this cell and this purpose (CPU)."""
     epochs: int
@@ -108,15 +110,35 @@ class Task(Protocol):
     def arrange(self, widths: Mapping[str, int]) -> KeptChannels:
         """Channels of a network of these widths, where any will do."""
 
-    def training_batches(self, limit: int | None = None) -> Iterable[tuple[Tensor, Tensor]]:
-        """Augmented training batches of one pass (or the first `limit`): images [B, C, H, W], labels [B]."""
+    def training_batches(
+        self, limit: int | None = None, *, augment: bool = True, epoch: int = 0
+    ) -> Iterable[tuple[Tensor, Tensor]]:
+        """Training batches of one pass (or the first `limit`): images [B, C, H, W], labels [B]; not billed.
+
+        Args:
+            limit: how many batches.
+            augment: crop and mirror as the recipe does.
+            epoch: each has an order of its own.
+        """
+
+    def held_out_batches(self, limit: int | None = None) -> Iterable[tuple[Tensor, Tensor]]:
+        """Held-out batches, not augmented, in a fixed order; for a method that declares `needs_held_out`."""
+
+    def bill(self, macs: int) -> None:
+        """Adds multiply-adds that the method spent outside `train` to the cell's training MACs.
+
+        An image's forward pass costs the network's MACs, a forward and backward pass three times as many.
+        """
+
+    def work_folder(self) -> Path:
+        """A folder for unfinished work that a killed run goes on from; removed once the stage is done."""
 
     def train(
         self,
         network: nn.Module,
         *,
         epochs: int,
-        learning_rate: float,
+        learning_rate: float | Sequence[float],
         parameters: Iterable[nn.Parameter],
         momentum: float,
         weight_decay: float,
@@ -124,16 +146,31 @@ class Task(Protocol):
         before_epoch: Callable[[int], None] | None = None,
         frozen_batch_norm: bool = False,
         rebuild_momentum: bool = True,
+        loss: Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+        before_step: Callable[[int], None] | None = None,
+        after_backward: Callable[[], None] | None = None,
+        after_step: Callable[[float], None] | None = None,
+        state: Mapping[str, Tensor] | None = None,
+        extra_macs_per_image: int = 0,
     ) -> None:
-        """Trains `parameters` at a constant learning rate on cross-entropy plus `penalty`, and bills it.
+        """Trains `parameters` by SGD on cross-entropy plus `penalty`, and bills it.
 
-        Survives a kill: after an interruption the same call goes on after the last epoch that was saved.
+        Survives a kill: after an interruption the same call goes on after the last epoch that was saved, with the
+        tensors of `state` as they were then.
 
         Args:
+            learning_rate: one for all epochs, or one an epoch.
             penalty: added to the loss of every step.
-            before_epoch: called with the epoch (from 0) before it starts.
+            before_epoch: called with the epoch (from 0) before it starts, and again with the last finished one after
+                an interruption: what it does must be a function of the epoch and of `state`.
             frozen_batch_norm: batch norm uses and keeps its running statistics.
             rebuild_momentum: momentum starts each epoch at zero.
+            loss: (network, images, labels) → (logits, loss), in place of cross-entropy.
+            before_step: called with the number of the step, from 0 in this call.
+            after_backward: called once the gradients are there; may change them.
+            after_step: called with the learning rate that the step used; may change weights.
+            state: tensors that these functions keep between steps; they are changed in place when a training goes on.
+            extra_macs_per_image: what an image costs beside the network, such as a teacher's forward pass.
         """
 
 
@@ -247,56 +284,10 @@ class RoundsMethod(Method):
         """
 
     def compress(self, task: Task) -> Compressed:
-        """Runs the rounds.
+        """Runs the rounds; a channel that was given up must not come back."""
+        from harness.execute.rounds import run_rounds
 
-        Raises:
-            StageFailure: "crashed" if a channel comes back that was given up, or the epochs are not those declared.
-        """
-        from harness.channels.masks import Gone
-
-        weights = list(task.network.parameters())
-        gone = Gone(task.network, task.graph)
-        kept: KeptChannels = {}
-        epochs = 0
-        rounds = self.rounds(task)
-        while True:
-            try:
-                each = next(rounds)
-            except StopIteration as end:
-                decided: Compressed = end.value
-                break
-            _refuse_returned(kept, each.kept, task.graph)
-            kept = {**kept, **each.kept}
-            gone.hold(kept)
-            if each.epochs:
-                task.train(
-                    task.network,
-                    epochs=each.epochs,
-                    learning_rate=each.learning_rate,
-                    parameters=weights,
-                    momentum=each.momentum,
-                    weight_decay=each.weight_decay,
-                    rebuild_momentum=each.rebuild_momentum,
-                    before_step=each.before_step,
-                    state=each.state,
-                )
-            epochs += each.epochs
-        gone.release()
-        _refuse_returned(kept, {**dict.fromkeys(kept), **decided.kept}, task.graph)
-        declared = self.search_epochs(task.params, task.epochs)
-        if epochs != declared:
-            raise StageFailure("crashed", f"the rounds trained {epochs} epochs, `search_epochs` declares {declared}")
-        return replace(decided, network=task.network)
-
-
-def _refuse_returned(gone: KeptChannels, kept: Mapping[str, Sequence[int] | None], graph: ChannelGraph) -> None:
-    """Raises StageFailure if a selection has a channel that an earlier one gave up; None stands for a whole group."""
-    for name, left in gone.items():
-        if name in kept:
-            now = kept[name]
-            returned = set(range(graph.groups[name].size) if now is None else now) - set(left)
-            if returned:
-                raise StageFailure("crashed", f"channel {min(returned)} of group {name!r} was given up and comes back")
+        return run_rounds(task, self.rounds(task), self.search_epochs(task.params, task.epochs))
 
 
 class BuildMethod(Method):
