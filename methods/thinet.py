@@ -97,12 +97,14 @@ class Thinet(RoundsMethod):
 
     def _grams(self, task: Task, groups: Sequence[ChannelGroup]) -> dict[str, Tensor]:
         """G of each group on the network as it is now, from one forward pass over the sampled images; billed."""
+        import torch
+
         params: ThinetParams = task.params
         left = params.images
-        batches = []
+        batches: list[Tensor] = []
         for images, _ in task.training_batches(augment=False):
             taken = images[:left]
-            batches += taken.to(task.device).split(CHUNK)
+            batches += torch.split(taken.to(task.device), CHUNK)
             left -= len(taken)
             if left <= 0:
                 break
@@ -225,7 +227,8 @@ def refit(gram: Tensor, kept: Sequence[int]) -> Tensor:
     index = list(kept)
     matrix = gram[index][:, index]
     missing = gram[index].sum(dim=1) - matrix.sum(dim=1)  # X_Sᵀ(y - X_S·1)
-    return 1 + torch.linalg.pinv(matrix, rtol=1e-10, hermitian=True) @ missing
+    inverse: Tensor = torch.linalg.pinv(matrix, rtol=1e-10, hermitian=True)
+    return 1 + inverse @ missing
 
 
 def scale_columns(network: nn.Module, group: ChannelGroup, kept: Sequence[int], factors: Tensor) -> None:

@@ -5,6 +5,9 @@ parameters get the gradient that they would have at m = 1 for the ∂L/∂y that
 who update a filter by the gradient with respect to the masked filter. What it reads gets m times its share, since a
 masked filter gave nothing. No activation is multiplied: the mask is in γ and β going forward, and in the weights by
 which the gradient goes back to the layer's input.
+
+A rectifier has no slope at zero, and would keep every gradient from a filter that gives exactly zero. So a masked
+filter gives `TRACE` of its output, too little to change a sum in floating point, and enough for a sign.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ from harness.channels.gates import (
 )
 from harness.channels.groups import ChannelGroup
 
+TRACE = 2.0**-60
+"""What is left of the output of a masked filter that learns on."""
+
 _aten: Any = torch.ops.aten
 
 
@@ -44,7 +50,7 @@ def insert_masks(
     Raises:
         UserError: as `insert_gates`.
     """
-    values = insert_gates(network, groups, _itself, 1.0)
+    values = insert_gates(network, groups, _with_trace if straight_through else _itself, 1.0)
     if straight_through:
         for module in network.modules():
             if type(module) in _PAST:
@@ -60,12 +66,17 @@ def remove_masks(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, _Reader):
             del module.masks
-            module.__class__ = next(kind for kind in type(module).__mro__ if not issubclass(kind, _Reader))
+            plain: Any = next(kind for kind in type(module).__mro__ if not issubclass(kind, _Reader))
+            module.__class__ = plain
     remove_gates(network)
 
 
 def _itself(values: Tensor) -> Tensor:
     return values
+
+
+def _with_trace(values: Tensor) -> Tensor:
+    return values + (1 - values) * TRACE
 
 
 def _let_through(module: nn.Module, values: nn.Parameter, rows: int) -> None:
@@ -214,7 +225,7 @@ class _ReadingLinear(_Reader, nn.Linear):
         """[B, ..., features] → [B, ..., features']."""
         inputs, weight, bias = _cast(input, self.weight, self.bias)
         flat: Tensor = _PastLinear.apply(inputs.flatten(0, -2), weight, bias, self.mask(weight.dtype))
-        return flat.unflatten(0, inputs.shape[:-1])
+        return flat.view(*inputs.shape[:-1], self.out_features)
 
 
 def _cast(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -185,33 +185,10 @@ def gram_of(kind: type[nn.Module], name: str, seed: int = 0) -> Tensor:
     return found[name]
 
 
-def test_what_is_sampled_is_read_behind_the_nonlinearity() -> None:
-    network, _ = example(Chain)
-    seen: list[Tensor] = []
-    handle = network.get_submodule("conv2").register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    found = gram_of(Chain, "conv1")
-    handle.remove()
-    assert bool((seen[0] >= 0).all())
-    every, _ = contributions(network.get_submodule("conv2"), seen[0], 30, torch.Generator().manual_seed(0))
-    assert torch.allclose(found, every.T @ every)
-
-
-def test_the_places_of_a_flattened_channel_are_one_contribution() -> None:
-    assert gram_of(Chain, "conv3").shape == (5, 5)
-    network, _ = example(Chain)
-    seen: list[Tensor] = []
-    handle = network.get_submodule("linear1").register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    found = gram_of(Chain, "conv3")
-    handle.remove()
-    every, _ = contributions(network.get_submodule("linear1"), seen[0], 30, torch.Generator().manual_seed(0))
-    own = every.view(-1, 5, 16).sum(dim=2)
-    assert torch.allclose(found, own.T @ own)
-
-
-def test_a_group_that_several_layers_read_has_the_samples_of_all() -> None:
-    network, graph = example(Concatenated)
-    group = graph.groups["left"]
-    assert {part.layer for part in group.consumers} == {"one", "linear"}
+def by_hand(kind: type[nn.Module], name: str, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
+    """The same from what each reader is seen to read, and that, in the order in which they read."""
+    network, graph = example(kind)
+    group = graph.groups[name]
     seen: dict[str, Tensor] = {}
     handles = [
         network.get_submodule(part.layer).register_forward_pre_hook(
@@ -219,35 +196,45 @@ def test_a_group_that_several_layers_read_has_the_samples_of_all() -> None:
         )
         for part in group.consumers
     ]
-    found = gram_of(Concatenated, "left", seed=3)
+    network(images())
     for handle in handles:
         handle.remove()
-    generator = torch.Generator().manual_seed(3)
-    total = torch.zeros(4, 4, dtype=torch.float64)
-    for layer in ("one", "linear"):
-        part = next(part for part in group.consumers if part.layer == layer)
-        every, _ = contributions(network.get_submodule(layer), seen[layer], 30, generator)
-        own = every[:, part.start : part.start + 4]
-        total += own.T @ own
-    assert torch.allclose(found, total)
+    parts = {part.layer: part for part in group.consumers}
+    generator = torch.Generator().manual_seed(seed)
+    total = torch.zeros(group.size, group.size, dtype=torch.float64)
+    for layer, inputs in seen.items():
+        part = parts[layer]
+        every, _ = contributions(network.get_submodule(layer), inputs, 30, generator)
+        own = [
+            every[:, part.start + c * part.repeat : part.start + (c + 1) * part.repeat].sum(1)
+            for c in range(group.size)
+        ]
+        total += torch.stack(own) @ torch.stack(own).T
+    return total, seen
+
+
+def test_what_is_sampled_is_read_behind_the_nonlinearity() -> None:
+    expected, seen = by_hand(Chain, "conv1")
+    assert bool((seen["conv2"] >= 0).all())
+    assert torch.allclose(gram_of(Chain, "conv1"), expected)
+
+
+def test_the_places_of_a_flattened_channel_are_one_contribution() -> None:
+    assert example(Chain)[1].groups["conv3"].consumers[0].repeat == 16
+    assert torch.allclose(gram_of(Chain, "conv3"), by_hand(Chain, "conv3")[0])
+
+
+def test_a_group_that_several_layers_read_has_the_samples_of_all() -> None:
+    expected, seen = by_hand(Concatenated, "left", seed=3)
+    assert seen.keys() == {"one", "linear"}
+    assert torch.allclose(gram_of(Concatenated, "left", seed=3), expected)
 
 
 def test_filtered_channels_are_read_behind_their_depthwise_layer() -> None:
-    network, graph = example(Depthwise)
-    filtered = [group for group in graph.groups.values() if group.kind == "depthwise"]
-    assert filtered
-    for group in filtered:
-        grouped = {layer.name for layer in graph.layers if layer.grouped}
-        assert grouped & set(group.producers)
-        assert not grouped & {part.layer for part in group.consumers}
-        (part,) = group.consumers
-        seen: list[Tensor] = []
-        reader = network.get_submodule(part.layer)
-        handle = reader.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
-        found = gram_of(Depthwise, group.name)
-        handle.remove()
-        every, _ = contributions(reader, seen[0], 30, torch.Generator().manual_seed(0))
-        assert torch.allclose(found, every.T @ every)
+    expected, seen = by_hand(Depthwise, "expand")
+    assert "filter" in example(Depthwise)[1].groups["expand"].producers
+    assert "filter" not in seen
+    assert torch.allclose(gram_of(Depthwise, "expand"), expected)
 
 
 def test_a_branch_is_read_by_an_addition_so_that_its_channels_count_by_their_energy() -> None:
