@@ -22,6 +22,7 @@ from harness.execute.network import example_of, graph_of
 from harness.execute.place import Place
 from harness.method import Scores
 from harness.registry import method
+from harness.suite.cell import Mode
 from harness.train.loop import Loss, Progress, Source, Step, save_finished, train_epochs
 
 
@@ -43,6 +44,7 @@ class HarnessTask:
         if config["channels_last"]:
             self.network.to(memory_format=torch.channels_last)
         self.target: int | None = config["target"]
+        self.allocation: Mode = config["allocate"]
         self.generator = torch.Generator().manual_seed(derive(config["seed"], "method", config["method"]))
         self.epochs: int = config["search_epochs"]
         self.billed = Progress()
@@ -62,9 +64,9 @@ class HarnessTask:
         if missing:
             raise StageFailure("crashed", f"the method gave no score for group {missing[0]!r}")
         ranked = {group.name: _by_channel(group, scores[group.name]) for group in self.groups}
-        if self._config["allocate"] == "from":
+        if self.allocation == "from":
             return self._chosen(ranked, self._partner_widths())
-        if self.target is None and self._config["allocate"] == "profile":
+        if self.target is None and self.allocation == "profile":
             return self._chosen(ranked, stated_widths(self.groups, self._rates()))
         if self.target is None:
             raise StageFailure("crashed", "the method allocates to a budget, and the cell has none")
@@ -79,7 +81,7 @@ class HarnessTask:
 
     def _partner_streams(self) -> dict[str, int]:
         """How many channels of each stream the partner's branches write, where its widths are taken."""
-        if self._config["allocate"] != "from":
+        if self.allocation != "from":
             return {}
         mine = {group.name for group in self.groups}
         taken: dict[str, int] = self._config["widths"]
@@ -87,8 +89,7 @@ class HarnessTask:
 
     def _at(self, scores: Scores, target: int) -> KeptChannels:
         """The selection whose widths cost about `target`."""
-        config = self._config
-        mode = config["allocate"]
+        config, mode = self._config, self.allocation
         if mode in ("global", "per_mac"):
             if mode == "global":
                 kept = global_kept(scores, self.groups, self.cost, target, config.get("normalise", "mean"))
