@@ -6,16 +6,17 @@ A cost is any function {group: width} → count that grows with every width; abs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from torch import Tensor
 
 from harness.channels.choose import best_channels, best_channels_within, refuse_nan, spread
 from harness.channels.graph import ChannelGroup, KeptChannels
-from harness.errors import StageFailure
+from harness.channels.project import Cost, projected, refuse_below
 
 __all__ = ["Cost", "best_channels", "best_channels_within", "global_kept", "met", "spread", "trim", "uniform_widths"]
 
-Cost = Callable[[Mapping[str, int]], int]
+Selection = TypeVar("Selection")
 
 _ATTEMPTS = 32
 
@@ -36,34 +37,10 @@ def uniform_widths(groups: Sequence[ChannelGroup], cost: Cost, target: int) -> d
         StageFailure: "out of reach" if one channel a group costs more than the target.
     """
     sizes = {group.name: group.size for group in groups}
-
-    def at(ratio: float) -> dict[str, int]:
-        # The small addend keeps a ratio of exactly k / size from falling to k - 1 in floating point.
-        return {name: min(size, max(1, int(ratio * size + 1e-9))) for name, size in sizes.items()}
-
-    if cost(sizes) <= target:
-        return sizes
-    _refuse_below(cost, dict.fromkeys(sizes, 1), target)
-    low, high = 0.0, 1.0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        low, high = (middle, high) if cost(at(middle)) <= target else (low, middle)
-    widths = at(low)
-    lost = {name: high * size - widths[name] for name, size in sizes.items()}
-    # Only a group below the ratio is raised, so that no group strays from the ratio by more than one channel.
-    order = sorted(
-        (name for name in sizes if lost[name] > 1e-9 and widths[name] < sizes[name]), key=lambda name: -lost[name]
-    )
-    for name in order:
-        raised = widths | {name: widths[name] + 1}
-        if cost(raised) <= target:
-            widths = raised
-    floors = at(low)
-    over = [widths | {name: widths[name] + 1} for name in order if widths[name] == floors[name]]
-    return min([widths, *over], key=lambda candidate: abs(cost(candidate) - target))
+    return projected(sizes, dict.fromkeys(sizes, 1.0), cost, target)
 
 
-def met(choose: Callable[[int], KeptChannels], count: Callable[[KeptChannels], int], target: int) -> KeptChannels:
+def met(choose: Callable[[int], Selection], count: Callable[[Selection], int], target: int) -> Selection:
     """The selection nearest to a target where it costs less than its widths say, because channels go with others.
 
     Args:
@@ -113,7 +90,7 @@ def global_kept(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], co
     everything: KeptChannels = {name: tuple(range(size)) for name, size in sizes.items()}
     if cost(sizes) <= target:
         return everything
-    _refuse_below(cost, dict.fromkeys(sizes, 1), target)
+    refuse_below(cost, dict.fromkeys(sizes, 1), target)
     order = _weakest_first(relative, everything)
 
     def widths(removed: int) -> dict[str, int]:
@@ -163,7 +140,7 @@ def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: i
     left = _widths(start)
     if cost(left) <= target:
         return kept
-    _refuse_below(cost, left | {name: min(1, left[name]) for name in scores}, target)
+    refuse_below(cost, left | {name: min(1, left[name]) for name in scores}, target)
     values = {name: tensor.detach().cpu().double() for name, tensor in scores.items()}
     order = _weakest_first(values, {name: start[name] for name in scores})
     for removed, (name, _) in enumerate(order, start=1):
@@ -205,10 +182,3 @@ def _refilled(kept: KeptChannels, gone: Sequence[tuple[str, int]], cost: Cost, t
 def _without(kept: KeptChannels, gone: Sequence[tuple[str, int]]) -> KeptChannels:
     lost = set(gone)
     return {name: tuple(c for c in channels if (name, c) not in lost) for name, channels in kept.items()}
-
-
-def _refuse_below(cost: Cost, smallest: Mapping[str, int], target: int) -> None:
-    if (floor := cost(smallest)) > target:
-        raise StageFailure(
-            "out of reach", f"with one channel in every group that may be cut the cost is {floor:,}; target {target:,}"
-        )
