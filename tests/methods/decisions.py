@@ -10,7 +10,6 @@ from harness.execute.network import Decision, fresh_network, read_tensors
 from harness.registry import method
 from tests.cells import Finished
 
-
 FEW = {"images": 64, "batches": 4}
 """Of what a score looks at, by the name of the parameter: the invariants do not depend on how many there are."""
 
