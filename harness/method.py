@@ -5,8 +5,8 @@ derive from a family below and write one small function instead:
 
 * `ScoreMethod`: write `score(task)`, an importance for every channel. The harness allocates to the budget and cuts.
 * `RoundsMethod`: write `rounds(task)`, a generator that gives up channels a few at a time; the harness trains between.
-* `GateMethod`: write the gate, its penalty, how it anneals and how it decides. The harness inserts one gate a
-  channel, trains, and reads the kept channels.
+* `GateMethod`: write the gate, its penalty or step, and how it decides. The harness inserts one gate a channel (or a
+  branch), trains, and reads the kept channels.
 * `BuildMethod`: write `widths(task)`; the network is built at these widths and trained from scratch.
 
 A method never sees the test split, never trains outside `task.train` (which bills what it trains) and never imports
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from harness.channels.graph import ChannelGraph, ChannelGroup, KeptChannels
+    from harness.suite.cell import Mode
     from harness.suite.recipe import Epochs, Recipe
 
 Scores = dict[str, "Tensor"]
@@ -66,7 +67,8 @@ class Compressed:
     Attributes:
         kept: {group: indices that stay}, ascending; a group that is absent is kept whole.
         network: the network, still uncut, whose weights go on (None: the task's own).
-        scores: what the channels were ranked by, so that a budget can be met by trimming.
+        scores: what the channels were ranked by, so that a budget can be met by trimming; a group that has one score
+            for all its channels goes as a whole.
         fresh: the kept widths are trained from new weights on the whole schedule.
         notes: what a reader of the table must know, one short phrase each.
     """
@@ -91,7 +93,7 @@ class Task(Protocol):
     """The groups of `graph` that this cell may cut."""
     target: int | None
     """The budget as a count, or None: the method decides how much."""
-    allocation: Literal["uniform", "global", "from"]
+    allocation: Mode
     """How much each layer keeps in `allocate`, as the suite says."""
     generator: torch.Generator
     """Seeded for this cell and this purpose (CPU)."""
@@ -193,6 +195,8 @@ class Method(ABC):
     """Whether a suite must, may or must not give it a budget (`budget:` or `allocate: {from: …}`)."""
     strength: ClassVar[str | None] = None
     """The parameter that sets how much is cut. With a budget, a list of its values is a set of candidates."""
+    reopens: ClassVar[bool] = False
+    """Whether a budget above all candidates is met by ranking all channels of the largest; else it is out of reach."""
 
     @classmethod
     def recipe(cls, params: Any, recipe: Recipe) -> Recipe:
@@ -314,7 +318,7 @@ class Gates:
     """The gates of a search: one scalar a channel.
 
     Attributes:
-        values: {group: parameter [channels]}.
+        values: {group: parameter [channels]}; [1] where a branch has one gate. Under `own_norms` {batch norm: its γ}.
         state: what the gate function reads beside the scalars, such as an annealing factor; plain floats.
     """
 
@@ -326,18 +330,28 @@ class GateMethod(Method):
     """Learns one gate a channel. The gate multiplies the channel after its batch norm, at no cost."""
 
     takes_budget: ClassVar[Literal["required", "optional", "refused"]] = "optional"
+    own_norms: ClassVar[bool] = False
+    """Whether the gates are the batch norms' own γ: nothing is inserted."""
+    folds: ClassVar[bool] = False
+    """Whether the gates of what is kept are multiplied into the weights in the end; else they are dropped."""
+    keeps_one: ClassVar[bool] = False
+    """Whether every group keeps a channel; else one inside a residual branch may be emptied, and the branch goes."""
 
-    @abstractmethod
     def gate(self, values: Tensor, state: Mapping[str, float]) -> Tensor:
-        """The factor of each channel, given its scalar: [channels] → [channels]."""
+        """The factor of each channel, given its scalar: [channels] → [channels]; by default the scalar itself."""
+        del state
+        return values
 
-    @abstractmethod
     def penalty(self, task: Task, gates: Gates) -> Tensor:
-        """What is added to the loss of every search step: a scalar tensor."""
+        """What a search adds to the loss of every step: a scalar tensor; by default zero."""
+        import torch
+
+        del gates
+        return torch.zeros((), device=task.device)
 
     @abstractmethod
     def keeps(self, task: Task, values: Tensor, state: Mapping[str, float]) -> Tensor:
-        """The decision: boolean [channels], true stays."""
+        """The decision on what `scores` gives: boolean [channels], true stays."""
 
     @abstractmethod
     def search(self, task: Task, gates: Gates, network: nn.Module) -> None:
@@ -348,26 +362,58 @@ class GateMethod(Method):
         del task
         return 0.0
 
+    def by_branch(self, task: Task) -> bool:
+        """Whether there is one gate for each residual branch, which goes as a whole, instead of one a channel."""
+        del task
+        return False
+
+    def scores(self, task: Task, gates: Gates) -> Scores:
+        """What channels are ranked by and decided on, after the search: by default the scalars (γ: mean |γ|)."""
+        from harness.channels.gates import norm_scores
+
+        if self.own_norms:
+            return norm_scores(task.network, task.groups)
+        return {group: values.detach().cpu().clone() for group, values in gates.values.items()}
+
     def compress(self, task: Task) -> Compressed:
         """Inserts gates, searches, decides; a group loses its last channel only if a branch can go with it."""
         import torch
 
-        from harness.channels.gates import insert_gates, remove_gates
+        from harness.channels.gates import fold_gates, insert_gates, norm_weights, remove_gates
 
         gates = Gates({})
-        gates.values = insert_gates(
-            task.network, task.groups, lambda values: self.gate(values, gates.state), self.initial_value(task)
-        )
+        by_branch = self.by_branch(task)
+        if self.own_norms:
+            gates.values = norm_weights(task.network, task.groups)
+        else:
+            gates.values = insert_gates(
+                task.network,
+                task.graph.removable(task.groups) if by_branch else task.groups,
+                lambda values: self.gate(values, gates.state),
+                self.initial_value(task),
+                whole=by_branch,
+            )
         self.search(task, gates, task.network)
-        scores = {group: values.detach().cpu().clone() for group, values in gates.values.items()}
+        scores = self.scores(task, gates)
+        notes = []
+        if self.folds:
+
+            def lasting(values: Tensor) -> Tensor:
+                # What is closed keeps its weights, so that a budget may open it again.
+                return torch.where(self.keeps(task, values, gates.state), self.gate(values, gates.state), 1.0)
+
+            if lost := fold_gates(task.network, lasting):
+                notes.append(f"gates of {lost} streams dropped: a shortcut without weights cannot carry them")
         remove_gates(task.network)
         kept: KeptChannels = {}
-        rescued = []
+        rescued = 0
         for group, values in scores.items():
             stays = self.keeps(task, values, gates.state)
-            if not bool(stays.any()) and not task.graph.may_empty(group):
+            if not bool(stays.any()) and (self.keeps_one or not task.graph.may_empty(group)):
                 stays = torch.zeros_like(stays).index_fill_(0, values.argmax().reshape(1), True)
-                rescued.append(group)
-            kept[group] = tuple(torch.nonzero(stays).flatten().tolist())
-        notes = (f"{len(rescued)} emptied layers kept their best channel",) if rescued else ()
-        return Compressed(kept=kept, network=task.network, scores=scores, notes=notes)
+                rescued += 1
+            size = task.graph.groups[group].size
+            kept[group] = tuple(torch.nonzero(stays.expand(size)).flatten().tolist())
+        if rescued:
+            notes.append(f"{rescued} emptied layers kept their best channel")
+        return Compressed(kept=kept, network=task.network, scores=scores, notes=tuple(notes))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from harness.channels.allocate import best_channels_within, global_kept, met, spread, uniform_widths
+from harness.channels.allocate import best_channels_within, global_kept, met, per_cost_kept, spread, uniform_widths
 from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGroup, KeptChannels
+from harness.channels.profile import profile_widths, rates_of, stated_widths
 from harness.data.batches import steps_per_epoch
 from harness.data.interface import scoring_batch
 from harness.data.seeds import derive
@@ -21,6 +22,7 @@ from harness.execute.network import example_of, graph_of
 from harness.execute.place import Place
 from harness.method import Scores
 from harness.registry import method
+from harness.suite.cell import Mode
 from harness.train.loop import Loss, Progress, Source, Step, save_finished, train_epochs
 
 
@@ -42,7 +44,7 @@ class HarnessTask:
         if config["channels_last"]:
             self.network.to(memory_format=torch.channels_last)
         self.target: int | None = config["target"]
-        self.allocation: Literal["uniform", "global", "from"] = config["allocate"]
+        self.allocation: Mode = config["allocate"]
         self.generator = torch.Generator().manual_seed(derive(config["seed"], "method", config["method"]))
         self.epochs: int = config["search_epochs"]
         self.billed = Progress()
@@ -64,6 +66,8 @@ class HarnessTask:
         ranked = {group.name: _by_channel(group, scores[group.name]) for group in self.groups}
         if self.allocation == "from":
             return self._chosen(ranked, self._partner_widths())
+        if self.target is None and self.allocation == "profile":
+            return self._chosen(ranked, stated_widths(self.groups, self._rates()))
         if self.target is None:
             raise StageFailure("crashed", "the method allocates to a budget, and the cell has none")
         kept = self._at(ranked, self.target)
@@ -85,11 +89,21 @@ class HarnessTask:
 
     def _at(self, scores: Scores, target: int) -> KeptChannels:
         """The selection whose widths cost about `target`."""
-        if self.allocation == "global":
-            widths = {name: len(kept) for name, kept in global_kept(scores, self.groups, self.cost, target).items()}
+        config, mode = self._config, self.allocation
+        if mode in ("global", "per_mac"):
+            if mode == "global":
+                kept = global_kept(scores, self.groups, self.cost, target, config.get("normalise", "mean"))
+            else:
+                kept = per_cost_kept(scores, self.groups, self.cost, target)
+            widths = {name: len(channels) for name, channels in kept.items()}
+        elif mode == "profile":
+            widths = profile_widths(self.groups, self._rates(), config["profile"]["most"], self.cost, target)
         else:
             widths = uniform_widths(self.groups, self.cost, target)
         return self._chosen(scores, widths)
+
+    def _rates(self) -> dict[str, float]:
+        return rates_of([(pattern, rate) for pattern, rate in self._config["profile"]["rates"]], self.groups)
 
     def _chosen(self, scores: Scores, widths: Mapping[str, int]) -> KeptChannels:
         if all(bool((values == values[0]).all()) for values in scores.values()):
