@@ -7,6 +7,8 @@ derive from a family below and write one small function instead:
 * `RoundsMethod`: write `rounds(task)`, a generator that gives up channels a few at a time; the harness trains between.
 * `GateMethod`: write the gate, its penalty or step, and how it decides. The harness inserts one gate a channel (or a
   branch), trains, and reads the kept channels.
+* `SearchMethod`: write `search(task, evaluate, space)`, which tries widths and returns the best. The harness cuts,
+  evaluates on held-out images, and bills.
 * `BuildMethod`: write `widths(task)`; the network is built at these widths and trained from scratch.
 
 A method never sees the test split, never trains outside `task.train` (which bills what it trains) and never imports
@@ -18,9 +20,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from harness.channels.graph import ChannelGraph, ChannelGroup, KeptChannels
+    from harness.channels.space import WidthSpace
     from harness.suite.cell import Mode
     from harness.suite.recipe import Epochs, Recipe
 
@@ -78,6 +81,38 @@ class Compressed:
     scores: Scores | None = None
     fresh: bool = False
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much an evaluation of a search does before it measures.
+
+    Attributes:
+        epochs: passes over the training images that the narrow network trains for, in parts; 0: it does not train.
+        recalibration_batches: training batches that give the batch norms new statistics; 0: they keep the inherited.
+        learning_rate: of that training.
+    """
+
+    epochs: float = 0.0
+    recalibration_batches: int = 20
+    learning_rate: float = 0.01
+
+    def steps(self, steps_per_epoch: int) -> int:
+        """The steps of the training, at least one if there is any."""
+        return max(1, round(self.epochs * steps_per_epoch)) if self.epochs > 0 else 0
+
+
+class Evaluate(Protocol):
+    """Tries widths: cuts for real with inherited weights, and measures on held-out images. Billed, and never redone."""
+
+    def __call__(self, widths: Mapping[str, int], fidelity: Fidelity) -> float:
+        """The share of the held-out images, 0..1, that a network of these widths classifies right."""
+
+    def kept(self, widths: Mapping[str, int]) -> KeptChannels:
+        """The channels that a network of these widths inherits: those of largest norm."""
+
+    def adopt_best(self) -> dict[str, int]:
+        """From now on networks inherit the weights of the most accurate one since the last adoption; its widths."""
 
 
 class Task(Protocol):
@@ -130,6 +165,13 @@ class Task(Protocol):
         """Adds multiply-adds that the method spent outside `train` to the cell's training MACs.
 
         An image's forward pass costs the network's MACs, a forward and backward pass three times as many.
+        """
+
+    def evaluator(self, power: int) -> Evaluate:
+        """What a search tries widths with; for a method that declares `needs_held_out`.
+
+        Args:
+            power: channels are inherited by the sum of |weight| ** power over the filters that write them.
         """
 
     def work_folder(self) -> Path:
@@ -193,6 +235,8 @@ class Method(ABC):
     """Whether it reads the held-out images, which then are kept out of its training under every recipe."""
     takes_budget: ClassVar[Literal["required", "optional", "refused"]] = "required"
     """Whether a suite must, may or must not give it a budget (`budget:` or `allocate: {from: …}`)."""
+    chooses_widths: ClassVar[bool] = False
+    """Whether it decides by itself how wide each layer is, so that a suite must not give it `allocate`."""
     strength: ClassVar[str | None] = None
     """The parameter that sets how much is cut. With a budget, a list of its values is a set of candidates."""
     reopens: ClassVar[bool] = False
@@ -292,6 +336,61 @@ class RoundsMethod(Method):
         from harness.execute.rounds import run_rounds
 
         return run_rounds(task, self.rounds(task), self.search_epochs(task.params, task.epochs))
+
+
+class SearchParams(Params):
+    """Parameters that all searches have."""
+
+    epochs: Annotated[float, Field(ge=0, le=100, description="of training in an evaluation, in parts; 0: none")] = 0.0
+    lr: Annotated[float, Field(gt=0, le=10, description="learning rate of that training")] = 0.01
+    recalibrate: Annotated[int, Field(ge=0, description="training batches that renew batch norms' statistics")] = 20
+    multiple: Annotated[int, Field(ge=1, le=256, description="widths are multiples of it, or whole")] = 1
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """What an evaluation does."""
+        return Fidelity(self.epochs, self.recalibrate, self.lr)
+
+
+class SearchMethod(Method):
+    """Tries widths on held-out images with inherited weights and keeps the best that meet the budget.
+
+    What evaluations train is billed in MACs and seconds beside the recipe's epochs, and thrown away: the network goes
+    on with the weights that it inherits, like that of every other method.
+    """
+
+    Params = SearchParams
+    needs_held_out: ClassVar[bool] = True
+    chooses_widths: ClassVar[bool] = True
+    norm: ClassVar[int] = 1
+    """Channels are inherited by the sum of |weight| ** norm."""
+
+    @abstractmethod
+    def search(self, task: Task, evaluate: Evaluate, space: WidthSpace) -> Mapping[str, int]:
+        """Widths in `space` that meet its budget: {group: channels}.
+
+        What it draws comes from `task.generator`, and it depends on nothing but what `evaluate` returns: after a kill
+        it is called again and reads finished evaluations from the journal.
+        """
+
+    def compress(self, task: Task) -> Compressed:
+        """Searches; keeps the channels of largest norm at the widths found."""
+        from harness.channels.space import WidthSpace
+        from harness.errors import StageFailure
+
+        if task.target is None:
+            raise StageFailure("crashed", "a search needs a budget, and the cell has none")
+        evaluate = task.evaluator(self.norm)
+
+        def settled_cost(widths: Mapping[str, int]) -> int:
+            kept = task.graph.settled(evaluate.kept(widths))
+            return task.cost({group: len(channels) for group, channels in kept.items()})
+
+        sizes = {group.name: group.size for group in task.groups}
+        space = WidthSpace(sizes, task.target, task.cost, settled_cost, task.params.multiple)
+        space.refuse_out_of_reach()
+        widths = sizes if space.holds_everything else self.search(task, evaluate, space)
+        return Compressed(kept=evaluate.kept(widths))
 
 
 class BuildMethod(Method):

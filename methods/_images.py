@@ -29,12 +29,14 @@ def images_of(task: Task, count: int) -> Iterator[Tensor]:
     Yields:
         [at most CHUNK, channels, height, width] on the task's device.
     """
+    import torch
+
     left = count
     for images, _ in task.training_batches():
         taken = images[:left]
         left -= len(taken)
         task.bill(dense_macs(task.graph) * len(taken))
-        yield from taken.to(task.device).split(CHUNK)
+        yield from torch.split(taken.to(task.device), CHUNK)
         if not left:
             return
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from harness.channels.choose import best_channels, best_channels_within, refuse_nan, spread
 from harness.channels.graph import ChannelGroup, KeptChannels
+from harness.channels.project import Cost, projected, refuse_below
 from harness.errors import StageFailure
 
 __all__ = [
@@ -23,14 +25,13 @@ __all__ = [
     "met",
     "normalised",
     "per_cost_kept",
-    "scaled_widths",
     "spread",
     "trim",
     "trim_whole",
     "uniform_widths",
 ]
 
-Cost = Callable[[Mapping[str, int]], int]
+Selection = TypeVar("Selection")
 
 _ATTEMPTS = 32
 
@@ -51,53 +52,10 @@ def uniform_widths(groups: Sequence[ChannelGroup], cost: Cost, target: int) -> d
         StageFailure: "out of reach" if one channel a group costs more than the target.
     """
     sizes = {group.name: group.size for group in groups}
-    if cost(sizes) <= target:
-        return sizes
-    _refuse_below(cost, dict.fromkeys(sizes, 1), target)
-    return scaled_widths(sizes, lambda ratio: {name: ratio * size for name, size in sizes.items()}, cost, target)
+    return projected(sizes, dict.fromkeys(sizes, 1.0), cost, target)
 
 
-def scaled_widths(
-    sizes: Mapping[str, int], wanted: Callable[[float], Mapping[str, float]], cost: Cost, target: int
-) -> dict[str, int]:
-    """Widths to within one channel of what some scale asks for, whose cost is nearest to the target.
-
-    The scale is the largest at which all widths rounded down meet the target. What is left of the budget goes, a
-    channel a group, to the groups that rounding cost most.
-
-    Args:
-        sizes: {group: channels}.
-        wanted: {group: width, not rounded} at a scale from 0, where the target is met, to 1, where it is not; grows
-            with the scale.
-
-    Returns:
-        {group: width}, each from 1 to the group's size.
-    """
-
-    def at(scale: float) -> dict[str, int]:
-        # The small addend keeps a ratio of exactly k / size from falling to k - 1 in floating point.
-        return {name: min(sizes[name], max(1, int(width + 1e-9))) for name, width in wanted(scale).items()}
-
-    low, high = 0.0, 1.0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        low, high = (middle, high) if cost(at(middle)) <= target else (low, middle)
-    widths = at(low)
-    lost = {name: width - widths[name] for name, width in wanted(high).items()}
-    # Only a group below the scale is raised, so that no group strays from it by more than one channel.
-    order = sorted(
-        (name for name in sizes if lost[name] > 1e-9 and widths[name] < sizes[name]), key=lambda name: -lost[name]
-    )
-    for name in order:
-        raised = widths | {name: widths[name] + 1}
-        if cost(raised) <= target:
-            widths = raised
-    floors = at(low)
-    over = [widths | {name: widths[name] + 1} for name in order if widths[name] == floors[name]]
-    return min([widths, *over], key=lambda candidate: abs(cost(candidate) - target))
-
-
-def met(choose: Callable[[int], KeptChannels], count: Callable[[KeptChannels], int], target: int) -> KeptChannels:
+def met(choose: Callable[[int], Selection], count: Callable[[Selection], int], target: int) -> Selection:
     """The selection nearest to a target where it costs less than its widths say, because channels go with others.
 
     Args:
@@ -169,7 +127,7 @@ def global_kept(
     everything: KeptChannels = {name: tuple(range(size)) for name, size in sizes.items()}
     if cost(sizes) <= target:
         return everything
-    _refuse_below(cost, dict.fromkeys(sizes, 1), target)
+    refuse_below(cost, dict.fromkeys(sizes, 1), target)
     order = _weakest_first(relative, everything)
 
     def widths(removed: int) -> dict[str, int]:
@@ -208,7 +166,7 @@ def per_cost_kept(
     now = cost(widths)
     if now <= target:
         return everything
-    _refuse_below(cost, dict.fromkeys(widths, 1), target)
+    refuse_below(cost, dict.fromkeys(widths, 1), target)
     goes: dict[str, list[int]] = {name: [] for name in widths}
     for name, channel in _weakest_first(relative, everything):
         goes[name].append(channel)
@@ -272,7 +230,7 @@ def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: i
     left = _widths(start)
     if cost(left) <= target:
         return kept
-    _refuse_below(cost, left | {name: min(1, left[name]) for name in scores}, target)
+    refuse_below(cost, left | {name: min(1, left[name]) for name in scores}, target)
     values = {name: tensor.detach().cpu().double() for name, tensor in scores.items()}
     order = _weakest_first(values, {name: start[name] for name in scores})
     for removed, (name, _) in enumerate(order, start=1):
@@ -352,10 +310,3 @@ def _refilled(kept: KeptChannels, gone: Sequence[tuple[str, int]], cost: Cost, t
 def _without(kept: KeptChannels, gone: Sequence[tuple[str, int]]) -> KeptChannels:
     lost = set(gone)
     return {name: tuple(c for c in channels if (name, c) not in lost) for name, channels in kept.items()}
-
-
-def _refuse_below(cost: Cost, smallest: Mapping[str, int], target: int) -> None:
-    if (floor := cost(smallest)) > target:
-        raise StageFailure(
-            "out of reach", f"with one channel in every group that may be cut the cost is {floor:,}; target {target:,}"
-        )

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from harness.channels.allocate import Cost, scaled_widths
 from harness.channels.graph import ChannelGroup
+from harness.channels.project import Cost, scaled_widths
 from harness.errors import StageFailure, nearest
 
 Stated = Sequence[tuple[str | None, float]]

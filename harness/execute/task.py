@@ -15,9 +15,11 @@ from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGroup, KeptChannels
 from harness.channels.profile import profile_widths, rates_of, stated_widths
 from harness.data.batches import steps_per_epoch
-from harness.data.interface import scoring_batch
+from harness.data.interface import Loader, scoring_batch
 from harness.data.seeds import derive
 from harness.errors import StageFailure
+from harness.execute.evaluator import Bench, WidthEvaluator
+from harness.execute.journal import Evaluation
 from harness.execute.network import example_of, graph_of
 from harness.execute.place import Place
 from harness.method import Scores
@@ -31,6 +33,7 @@ class HarnessTask:
 
     Attributes:
         billed: epochs, training MACs, seconds and curve of all calls of `train` so far.
+        searched: the evaluations of a search so far; their MACs and seconds are in the bill, their epochs are not.
     """
 
     def __init__(self, place: Place, key: str, config: Mapping[str, Any], params: Any, network: nn.Module) -> None:
@@ -49,6 +52,7 @@ class HarnessTask:
         self.epochs: int = config["search_epochs"]
         self.billed = Progress()
         self.training_macs = 0
+        self.searched: list[Evaluation] = []
         self._place, self._key, self._config = place, key, config
         self._train, self._held_out = place.loaders(dict(config))
         self.steps_per_epoch = steps_per_epoch(len(self._train), config["batch"])
@@ -140,13 +144,37 @@ class HarnessTask:
 
     def held_out_batches(self, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Held-out batches in their order, as they are."""
+        loader = self._held_out_loader()
+        return islice(loader.plain(scoring_batch(loader)), limit)
+
+    def _held_out_loader(self) -> Loader:
         if not method(self._config["method"]).needs_held_out or self._held_out is None:
             raise StageFailure("crashed", "the method reads held-out images and does not declare `needs_held_out`")
-        return islice(self._held_out.plain(scoring_batch(self._held_out)), limit)
+        return self._held_out
 
     def bill(self, macs: int) -> None:
         """Adds what was computed outside `train` to the training MACs of the cell."""
         self.training_macs += macs
+
+    def evaluator(self, power: int) -> WidthEvaluator:
+        """Tries widths on the held-out images, with the weights of the network as it is now."""
+        bench = Bench(
+            self.graph,
+            self.groups,
+            self.model,
+            self._train,
+            self._held_out_loader(),
+            derive(self._config["seed"], "evaluation"),
+            self._config,
+            self.work_folder(),
+            self._place.watch,
+        )
+        return WidthEvaluator(bench, self.network, power, self._bill_evaluation)
+
+    def _bill_evaluation(self, evaluation: Evaluation) -> None:
+        self.searched.append(evaluation)
+        self.bill(evaluation.macs)
+        self.billed.seconds += evaluation.seconds
 
     def work_folder(self) -> Path:
         """The folder of the stage's unfinished work; gone once the stage is done."""

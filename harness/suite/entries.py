@@ -207,6 +207,8 @@ def _consistent(entry: Entry, target: Target | None, spread: Spread | None, prob
         for key, given in (("budget", target is not None), ("allocate", spread is not None)):
             if given:
                 problems.add(entry.block[key].name_at, f"{name} takes no {key!r}: it decides by itself what is kept")
+    elif entry.method.chooses_widths and spread is not None:
+        problems.add(entry.block["allocate"].name_at, f"{name} takes no 'allocate': it searches the widths by itself")
     elif target is not None and takes_widths:
         assert spread is not None
         problems.add(
