@@ -17,6 +17,7 @@ from harness.registry import methods
 from harness.suite.cell import Cell, DataChoice
 from tests.cells import Finished, cell, run
 from tests.methods.decisions import decisions
+from tests.methods.quick import quick
 
 BUDGETS = (1.0, 0.5, 0.2)
 NAMES = sorted(methods())
@@ -24,7 +25,7 @@ NAMES = sorted(methods())
 
 def some(name: str, **fields: Any) -> Cell:
     """A cell on 640 of the digits."""
-    return replace(cell(name, **fields), data=DataChoice("digits", 640))
+    return replace(cell(name, params=quick(name), **fields), data=DataChoice("digits", 640))
 
 
 def cells_of(name: str, seed: int = 0) -> list[Cell]:
