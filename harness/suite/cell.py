@@ -41,6 +41,21 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Solve:
+    """A strength that is searched for until the natural outcome lands on the budget.
+
+    Attributes:
+        within: how far from the budget the outcome may be, as a share of it.
+        searches: how many searches at most.
+        start: the first strength that is tried.
+    """
+
+    within: float
+    searches: int
+    start: float
+
+
+@dataclass(frozen=True)
 class Cell:
     """One (backbone, data set, method with parameters, budget, seed).
 
@@ -55,6 +70,7 @@ class Cell:
         candidates: with a budget and a method whose cut is set by a strength: the natural cells, one a strength, of
             which the one that lands nearest above the budget is trimmed.
         cuts: which kinds of channel groups may be cut.
+        solve: with a budget, how the strength is found; `params` then holds the first that is tried.
     """
 
     backbone: str
@@ -71,11 +87,14 @@ class Cell:
     widths_of: Cell | None = None
     candidates: tuple[Cell, ...] = ()
     cuts: tuple[Cut, ...] = DEFAULT_CUTS
+    solve: Solve | None = None
 
     @property
     def point(self) -> str:
         """What tells this cell from the others of its method: stated parameters, budget, allocation, cuts."""
         parts = [f"{name}={_short(self.params[name])}" for name in self.shown if name in self.params]
+        if self.solve is not None:
+            parts.insert(0, "solved")
         if self.budget is not None:
             parts.append(str(self.budget))
         if self.match is not None:

@@ -13,10 +13,11 @@ from harness import registry
 from harness.errors import Location, UserError
 from harness.method import Method
 from harness.suite.axes import HARNESS_KEYS, Axis, Spread, Target, axes_of
-from harness.suite.cell import Budget, Cell, DataChoice
+from harness.suite.cell import Budget, Cell, DataChoice, Solve
 from harness.suite.partners import Draft, resolve_partners
 from harness.suite.problems import Problems
 from harness.suite.recipe import Recipe
+from harness.suite.solving import asks_to_solve, solve_of
 from harness.suite.source import Node, plain
 from harness.suite.wording import must_be, validated
 
@@ -146,6 +147,13 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
     method = entry.method
     strength = method.strength
     candidates = next((axis for axis in axes if axis.key == strength), None)
+    solve: Solve | None = None
+    if candidates is not None and isinstance(only := candidates.choices[0], Node) and asks_to_solve(only):
+        solve = solve_of(method, only, problems)
+        if solve is None:
+            return
+        first = replace(only, value=solve.start)
+        axes = [replace(axis, choices=[first]) if axis is candidates else axis for axis in axes]
     tested: dict[str, dict[str, Any] | None] = {}
     for point in itertools.product(*(axis.choices for axis in axes)):
         chosen = dict(zip((axis.key for axis in axes), point, strict=True))
@@ -175,7 +183,13 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
             match=(target.partner, target.at) if target and target.partner is not None else None,
             widths_of=(spread.partner, spread.at) if spread and spread.partner is not None else None,
         )
-        if target is None or strength is None or method.takes_budget != "optional":
+        if solve is not None:
+            if target is None:
+                problems.add(entry.at, f"{method.name}: `solve` needs a budget to land on: add `budget: {{macs: 0.5}}`")
+                continue
+            shown = tuple(name for name in cell.shown if name != strength)
+            yield replace(draft, cell=replace(cell, shown=shown, solve=solve))
+        elif target is None or strength is None or method.takes_budget != "optional":
             yield draft
         elif candidates is None:
             yield replace(draft, candidates=(_natural(cell, strength, params),))

@@ -162,6 +162,7 @@ def _identity(cell: Cell) -> str:
             _identity(cell.match) if cell.match else None,
             _identity(cell.widths_of) if cell.widths_of else None,
             [_identity(candidate) for candidate in cell.candidates],
+            [cell.solve.within, cell.solve.searches, cell.solve.start] if cell.solve else None,
         ],
         sort_keys=True,
     )
