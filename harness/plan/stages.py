@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.data.catalogue import data_set
 from harness.plan.costs import network_cost
@@ -17,6 +17,9 @@ from harness.registry import method
 from harness.suite.cell import Cell, DataChoice, Solve
 from harness.suite.recipe import PHOTOGRAPH_OPTIONS, Recipe
 from harness.suite.schedule import rates
+
+if TYPE_CHECKING:
+    from harness.plan.studies import Blocked
 
 Kind = Literal["dense", "compress", "trim", "finetune", "measure"]
 
@@ -57,6 +60,7 @@ class Chain:
         partner: the cell of that stage.
         deciding: the key of the stage that decides what is kept, once it can be named.
         solution: how the strength is being found, where the cell leaves it to be solved for.
+        blocked: why a cell that rests on a study cannot be named.
     """
 
     cell: Cell
@@ -65,6 +69,7 @@ class Chain:
     waits_for: str | None = None
     partner: Cell | None = None
     solution: Solution | None = None
+    blocked: Blocked | None = None
 
     @property
     def measure(self) -> Stage | None:
@@ -81,6 +86,13 @@ def training_images(data: DataChoice, all_train: bool) -> int:
 
 def chain_of(cell: Cell, results: Results) -> Chain:
     """Names the stages of a cell, given what is known of finished ones."""
+    if cell.tuned is not None:
+        from harness.plan.studies import Blocked, settled
+
+        found = settled(cell, results)
+        if isinstance(found, Blocked):
+            return Chain(cell, (), None, blocked=found)
+        cell = found
     known = _Known(cell)
     dense = known.dense()
     stages: list[Stage] = [] if dense is None else [dense]
@@ -90,7 +102,10 @@ def chain_of(cell: Cell, results: Results) -> Chain:
     widths: dict[str, int] | None = None
     partner = cell.match or cell.widths_of
     if partner is not None:
-        deciding = chain_of(partner, results).deciding
+        theirs = chain_of(partner, results)
+        if theirs.blocked is not None and theirs.blocked.state == "vacant":
+            return Chain(cell, (), None, blocked=theirs.blocked)
+        deciding = theirs.deciding
         outcome = results.get(deciding) if deciding is not None else None
         if outcome is None:
             return Chain(cell, tuple(stages), None, waits_for=deciding or "", partner=partner)

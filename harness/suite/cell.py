@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.suite.recipe import Recipe
+
+if TYPE_CHECKING:
+    from harness.suite.study import Tuned
 
 Cut = Literal["inner", "branch", "stream", "fc"]
 DEFAULT_CUTS: tuple[Cut, ...] = ("inner", "branch")
@@ -71,6 +74,7 @@ class Cell:
             which the one that lands nearest above the budget is trimmed.
         cuts: which kinds of channel groups may be cut.
         solve: with a budget, how the strength is found; `params` then holds the first that is tried.
+        tuned: the study that its parameters come from; until that has ended, `params` holds values to stand in.
     """
 
     backbone: str
@@ -88,11 +92,14 @@ class Cell:
     candidates: tuple[Cell, ...] = ()
     cuts: tuple[Cut, ...] = DEFAULT_CUTS
     solve: Solve | None = None
+    tuned: Tuned | None = None
 
     @property
     def point(self) -> str:
         """What tells this cell from the others of its method: stated parameters, budget, allocation, cuts."""
         parts = [f"{name}={_short(self.params[name])}" for name in self.shown if name in self.params]
+        if self.tuned is not None:  # what was found does not change a cell's name
+            parts = [f"{self.tuned.study.name}={self.tuned.rank + 1}"]
         if self.solve is not None:
             parts.insert(0, "solved")
         if self.budget is not None:
