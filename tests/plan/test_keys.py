@@ -221,3 +221,12 @@ def test_equal_rates_are_one_stage_however_the_recipe_says_them() -> None:
     plain = RECIPE.model_copy(update={"schedule": "cosine", "per_iteration": True})
     spelt = plain.model_copy(update={"dense_horizon": RECIPE.epochs.schedule, "late_milestones": True})
     assert changed(l1(plain), l1(spelt)) == set()
+
+
+def test_only_a_method_that_opens_channels_again_says_so_in_its_trim_stage() -> None:
+    def trim_of(name: str) -> dict[str, Any]:
+        budget = cell(name, budget=0.5, candidates=(cell(name),))
+        return next(stage.config for stage in chain_of(budget, {}).stages if stage.kind == "trim")
+
+    assert "reopens" not in trim_of("dnal")
+    assert trim_of("sss")["reopens"] is True
