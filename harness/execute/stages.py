@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from harness.channels.graph import ChannelGraph, KeptChannels
 from harness.channels.paper import paper_cost
 from harness.data.seeds import derive
 from harness.errors import StageFailure
+from harness.execute.journal import EVALUATIONS, record
 from harness.execute.network import (
     SCORES,
     WEIGHTS,
@@ -31,6 +32,7 @@ from harness.execute.task import HarnessTask
 from harness.measure.accuracy import measure_accuracy
 from harness.measure.macs import count_macs, count_params
 from harness.registry import method
+from harness.store.rows import SearchBill
 from harness.train.checkpoint import tensors_to_bytes
 from harness.train.loop import Progress, Source, Step, train_epochs
 from harness.train.rates import rates_of
@@ -87,7 +89,13 @@ def _compress(place: Place, key: str, config: Mapping[str, Any], parents: tuple[
     if decided.scores is not None:
         files[SCORES] = tensors_to_bytes(decided.scores)
     facts = _billed(task.billed, task.training_macs) | _size(task.graph, task.model, kept, task.target, config)
-    return Outcome(files, facts | {"notes": [*decided.notes, *_removed(task.graph, kept)]})
+    notes = [*decided.notes, *_removed(task.graph, kept)]
+    if task.searched:
+        files[EVALUATIONS] = record(task.searched)
+        bill = SearchBill.of(task.searched)
+        facts["search"] = asdict(bill)
+        notes.append(str(bill))
+    return Outcome(files, facts | {"notes": notes})
 
 
 def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
