@@ -4,7 +4,7 @@ A method is a class with a name and one act: `compress(task)`, which decides wha
 derive from a family below and write one small function instead:
 
 * `ScoreMethod`: write `score(task)`, an importance for every channel. The harness allocates to the budget and cuts.
-* `RoundsMethod` (in `harness.rounds`): write `rounds(task)`, a generator that gives up channels a few at a time.
+* `RoundsMethod`: write `rounds(task)`, a generator that gives up channels a few at a time; the harness trains between.
 * `GateMethod`: write the gate, its penalty or step, and how it decides. The harness inserts one gate a channel (or a
   branch), trains, and reads the kept channels.
 * `SearchMethod`: write `search(task, evaluate, space)`, which tries widths and returns the best. The harness cuts,
@@ -18,7 +18,7 @@ torch at the top of its file, so that listing and planning stay fast.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
@@ -146,6 +146,9 @@ class Task(Protocol):
 
     def arrange(self, widths: Mapping[str, int]) -> KeptChannels:
         """Channels of a network of these widths, where any will do."""
+
+    def run_rounds(self, rounds: Generator[Round, None, Compressed], epochs: int) -> Compressed:
+        """What a `RoundsMethod` decides in the end; its rounds train so many epochs together."""
 
     def training_batches(
         self, limit: int | None = None, *, augment: bool = True, epoch: int = 0
@@ -286,6 +289,54 @@ class ScoreMethod(Method):
         """Scores, allocates to the budget, keeps the best."""
         scores = self.score(task)
         return Compressed(kept=task.allocate(scores), scores=scores)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a `RoundsMethod` asks for between two of its own acts: a partial plan, and training under it.
+
+    Attributes:
+        kept: {group: indices that are left from here on}, ascending. A group that is absent stays as it is. What is
+            given up is gone for good.
+        epochs: passes over the training images; 0 only gives up channels.
+        learning_rate: of all epochs, or one an epoch.
+        rebuild_momentum: momentum starts each epoch at zero; a round always begins without any.
+        before_step, state: as in `Task.train`.
+    """
+
+    kept: KeptChannels
+    epochs: int
+    learning_rate: float | Sequence[float] = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    rebuild_momentum: bool = False
+    before_step: Callable[[int], None] | None = None
+    state: Mapping[str, Tensor] | None = None
+
+
+class RoundsMethod(Method):
+    """Scores and trains in rounds. All weights train; what was given up is zero and stays so until the cut.
+
+    The epochs of all rounds together are the method's `search_epochs`, so that it fine-tunes for so many fewer.
+    """
+
+    @classmethod
+    def search_epochs(cls, params: Any, recipe_epochs: int) -> int:
+        """All of the recipe's search epochs."""
+        del params
+        return recipe_epochs
+
+    @abstractmethod
+    def rounds(self, task: Task) -> Generator[Round, None, Compressed]:
+        """Yields each round and returns the decision.
+
+        After a kill the generator runs again from its start, and rounds that were trained come back from their
+        checkpoints: between two `yield`s it must do the same for the same network.
+        """
+
+    def compress(self, task: Task) -> Compressed:
+        """Runs the rounds; a channel that was given up must not come back."""
+        return task.run_rounds(self.rounds(task), self.search_epochs(task.params, task.epochs))
 
 
 class SearchParams(Params):

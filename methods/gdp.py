@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from harness.errors import StageFailure
-from harness.method import Compressed, Paper, Params, Scores, Task
-from harness.rounds import Round, RoundsMethod
+from harness.method import Compressed, Paper, Params, Round, RoundsMethod, Scores, Task
 from methods._images import dense_macs, evaluating
 
 if TYPE_CHECKING:

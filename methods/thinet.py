@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from harness.errors import StageFailure
-from harness.method import Compressed, Paper, Params, Task
-from harness.rounds import Round, RoundsMethod
+from harness.method import Compressed, Paper, Params, Round, RoundsMethod, Task
 from methods._contributions import grams
 from methods._images import CHUNK, dense_macs
 

@@ -11,9 +11,9 @@ import torch
 
 from harness.errors import StageFailure
 from harness.execute.network import Decision
+from harness.execute.rounds import run_rounds
 from harness.execute.task import HarnessTask
-from harness.method import Compressed, Params, Task
-from harness.rounds import Round, RoundsMethod, run_rounds
+from harness.method import Compressed, Params, Round, RoundsMethod, Task
 from harness.suite.cell import Cell
 from harness.suite.recipe import Epochs, Recipe
 from harness.train.watch import Watch
