@@ -37,5 +37,5 @@ def residual_backbone() -> Iterator[None]:
 
 def residual(name: str, cuts: tuple[Cut, ...], **fields: Any) -> Cell:
     """A cell of that network on 128 of the digits with one epoch of everything."""
-    made = cell(name, recipe=RECIPE, cuts=cuts, **{"params": quick(name), **fields})
+    made = cell(name, recipe=RECIPE, cuts=cuts, params=quick(name, **fields.pop("params", {})), **fields)
     return replace(made, backbone=NAME, data=DataChoice("digits", 128))

@@ -40,11 +40,22 @@ def cells_of(name: str, seed: int = 0) -> list[Cell]:
     return found
 
 
+class _Ran(dict[str, Finished]):
+    """Each method's cells, run when they are first asked for, in one results folder."""
+
+    def __init__(self, results: Path) -> None:
+        super().__init__()
+        self._results = results
+
+    def __missing__(self, name: str) -> Finished:
+        self[name] = run(cells_of(name), self._results)
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Finished]:
     """Every method's cells, run once."""
-    results = tmp_path_factory.mktemp("invariants")
-    return {name: run(cells_of(name), results) for name in NAMES}
+    return _Ran(tmp_path_factory.mktemp("invariants"))
 
 
 @pytest.mark.parametrize("name", NAMES)
