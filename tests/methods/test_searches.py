@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import StageFailure, SuiteError
+from harness.method import SearchParams
 from harness.registry import method, methods
 from harness.store.artifacts import read_artifact
 from harness.suite.cell import Cell, DataChoice
@@ -257,3 +258,18 @@ def test_widths_of_a_search_can_be_multiples(tmp_path: Path) -> None:
     )
     [row] = run([cell], tmp_path).rows
     assert all(kept % 4 == 0 for kept, _ in row.widths.values())
+
+
+@pytest.mark.parametrize("name", ["optuna_width", "random_search", "netadapt"])
+def test_the_reference_names_every_parameter_with_its_default(name: str) -> None:
+    author = method(name)
+    page = (Path(__file__).parents[2] / "docs" / "reference_methods.md").read_text("utf-8")
+    [row] = [line for line in page.splitlines() if line.startswith(f"| `{name}` | {author.title} |")]
+    own = {key: field.default for key, field in author.Params.model_fields.items()}
+    common = {key: field.default for key, field in SearchParams.model_fields.items()}
+    for key, default in own.items():
+        if key not in common or default != common[key]:
+            assert f"`{key}`: {default}" in row
+    for key, default in common.items():
+        [meaning] = [line for line in page.splitlines() if line.startswith(f"| `{key}` |")]
+        assert f"default {default:g}" in meaning
