@@ -152,7 +152,7 @@ def outcome(job: TrialJob, told: Told, stopped: bool, ledger: Ledger) -> dict[st
         if facts is None:
             continue
         bill[stage.key] = _billed(stage.kind, facts["epochs"], facts["training_macs"], facts["seconds"])
-        deciding = facts if stage.kind in {"compress", "trim"} else deciding
+        deciding = facts if stage is job.stages[-2] else {}
     finetune = job.stages[-1]
     if told.curve and deciding:
         config = finetune.config
