@@ -98,12 +98,14 @@ class Trial:
                 return Told("failed", tuple(self._curve), sum(self._seconds), report.message)
             if report.status == "halted":
                 return Told("halted", message=report.message)
-            if self.place.watch.should_stop():
-                return Told("interrupted")
             if report.status == "busy":
+                if self.place.watch.should_stop():
+                    return Told("interrupted")
                 time.sleep(0.2)
                 continue
             self._look()
+            if report.status == "stopped" and len(self._curve) < epoch:
+                return Told("interrupted")
             repairs += len(self._curve) == known
             if repairs > MOST_REPAIRS:
                 return Told("failed", (), 0.0, f"crashed: {report.message or 'fine-tuning leaves no checkpoint'}")
