@@ -125,7 +125,9 @@ class Trial:
         def should_stop() -> bool:
             return reached or outer.should_stop()
 
-        return replace(self.place, watch=Watch(note, should_stop, checkpoint_seconds=0.0))
+        # a rung must be on the disk; after the last one only a kill is guarded against
+        pause = 0.0 if rung < self.job.epochs else outer.checkpoint_seconds
+        return replace(self.place, watch=Watch(note, should_stop, pause))
 
     def _look(self) -> None:
         """Reads how far fine-tuning is: what the ledger says of the whole stage, or its checkpoint."""

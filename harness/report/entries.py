@@ -203,19 +203,20 @@ class _GridPoints:
         known = self._by_cell.get(id(cell))
         if known is not None:
             return known[1]
+        tuned = cell.tuned
         key = (
             cell.backbone,
             cell.data,
             cell.method,
-            json.dumps(cell.params, sort_keys=True),
+            # what a study chose is known of its own rows, not of cells that name them as partners
+            json.dumps(cell.params if tuned is None else [tuned.study.name, tuned.rank], sort_keys=True),
             cell.solve,
-            (cell.tuned.study.name, cell.tuned.rank) if cell.tuned is not None else None,
             cell.recipe,
             cell.budget,
             None if cell.match is None else self.number(cell.match),
             (cell.allocate, cell.normalise, cell.profile),
             None if cell.widths_of is None else self.number(cell.widths_of),
-            tuple(self.number(candidate) for candidate in cell.candidates),
+            tuple(self.number(candidate) for candidate in cell.candidates if tuned is None),
             cell.cuts,
         )
         number = self._numbers.setdefault(key, len(self._numbers))
@@ -234,7 +235,7 @@ class _Titles:
         self._by_method: dict[str, Counter[tuple[str, float]]] = {}
         self._names: dict[int, str] = {}
         self._settled = {
-            points.number(row.cell)
+            points.number(row.cell): row.cell
             for row in rows
             if row.study is not None and row.cell.tuned is not None and row.cell.tuned.rank < len(row.study.best)
         }
@@ -257,7 +258,7 @@ class _Titles:
     def name(self, cell: Cell) -> str:
         point = self._points.number(cell)
         if point not in self._names:
-            self._names[point] = self._made(cell, point)
+            self._names[point] = self._made(self._settled.get(point, cell), point)
         return self._names[point]
 
     def _made(self, cell: Cell, point: int) -> str:

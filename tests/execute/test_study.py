@@ -154,7 +154,7 @@ def test_a_study_that_is_broken_off_again_and_again_ends_as_if_it_never_was(
     whole = told(of, only_study(of, tmp_path / "whole"))
     breaks = 0
     while Ledger(tmp_path / "broken").state(study_key(of)) != "done":
-        only_study(of, tmp_path / "broken", Watch(should_stop=Impatient(40)))
+        only_study(of, tmp_path / "broken", Watch(should_stop=Impatient(40), checkpoint_seconds=0))
         breaks += 1
         assert breaks < 30
     assert breaks > 2
