@@ -20,6 +20,7 @@ from harness.execute.network import (
     WEIGHTS,
     Decision,
     changed_weights,
+    cut_fresh,
     example_of,
     fresh_network,
     graph_of,
@@ -32,7 +33,7 @@ from harness.measure.accuracy import measure_accuracy
 from harness.measure.macs import count_macs, count_params
 from harness.registry import method
 from harness.train.checkpoint import tensors_to_bytes
-from harness.train.loop import Progress, Source, Step, train_epochs
+from harness.train.loop import Progress, Source, Step, accuracy, train_epochs
 from harness.train.rates import rates_of
 
 
@@ -56,6 +57,7 @@ def run_stage(place: Place, kind: str, key: str, config: Mapping[str, Any], pare
         "compress": _compress,
         "trim": _trim,
         "finetune": _finetune,
+        "choose": _choose,
         "measure": _measure,
     }
     return runners[kind](place, key, config, parents)
@@ -130,11 +132,34 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
 
 def _finetune(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
     decision = Decision.read(place.results, parents[0])
-    network = decision.network(place.results, config)
+    fresh = config.get("fresh", False)
+    network = cut_fresh(config, decision.kept) if fresh else decision.network(place.results, config)
     macs = count_macs(network, example_of(config["data"]))
     progress, images = _train_weights(place, key, config, network, "finetune", config["first_epoch"])
     facts = _billed(progress, 3 * macs * images * progress.epochs) | {"macs": macs, "train_images": images}
     return Outcome({WEIGHTS: tensors_to_bytes(network.state_dict(), {"kept": decision.kept})}, facts)
+
+
+def _choose(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    """Takes the candidate that classifies more held-out images right after its last epoch; the first one of equals."""
+    _, held_out = place.loaders(dict(config))
+    if held_out is None:
+        raise StageFailure("no data", "a learning rate is chosen on held-out images, and the recipe keeps none")
+    found = []
+    for parent in parents:
+        network, kept = trained_network(place.results, parent, config)
+        found.append((accuracy(network.to(place.device), held_out), parent, network, kept))
+    best = max(found, key=lambda candidate: candidate[0])
+    right, chosen, network, kept = best
+    others = ", ".join(
+        f"{100 * each[0]:.2f} % at {rate:g}"
+        for each, rate in zip(found, config["rates"], strict=True)
+        if each is not best
+    )
+    rate = config["rates"][found.index(best)]
+    note = f"fine-tuned from learning rate {rate:g} ({100 * right:.2f} % of held-out images; {others})"
+    facts = _billed(Progress(), 0) | {"notes": [note], "chosen": chosen, "held_out_top1": [each[0] for each in found]}
+    return Outcome({WEIGHTS: tensors_to_bytes(network.state_dict(), {"kept": kept})}, facts)
 
 
 def _measure(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:

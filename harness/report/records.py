@@ -50,6 +50,8 @@ def entry_record(entry: Entry) -> dict[str, Any]:
     record["epochs"] = entry.epochs
     record["train_images"] = entry.train_images
     record["cuts"] = list(entry.cell.cuts)
+    record["track"] = entry.cell.track
+    record["scratch"] = entry.cell.scratch
     record["notes"] = footnotes(entry)
     return record
 
@@ -147,6 +149,8 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
         "widths_of": cell.widths_of.label if cell.widths_of is not None else None,
         "candidates": [candidate.label for candidate in cell.candidates],
         "cuts": list(cell.cuts),
+        "track": cell.track,
+        "scratch": cell.scratch,
         "recipe": recipes.values(cell.recipe),
     }
 

@@ -10,6 +10,7 @@ from harness.plan.stages import Chain, training_images
 from harness.registry import method
 from harness.store.ledger import Ledger
 from harness.suite.cell import Cell
+from harness.suite.protocol import SCRATCH_CAP
 
 State = Literal["waiting", "running", "done", "failed"]
 
@@ -52,6 +53,7 @@ class Row:
         dense_macs: of the whole network (likewise dense_params, dense_paper_flops, dense_paper_params).
         target: the budget as a count in `target_metric`, or None.
         epochs: {stage: epochs trained for this cell}, including the shared dense stage.
+        tried_epochs: epochs of fine-tuning that was tried and not taken; its MACs and seconds are in the bill.
         training_macs: multiply-adds of all training that the cell needed, shared stages counted in full.
         device_seconds: of all its stages, shared ones in full.
         train_images: how many images its weights were trained on.
@@ -79,6 +81,7 @@ class Row:
     target: int | None = None
     target_metric: str = "macs"
     epochs: dict[str, int] = field(default_factory=dict)
+    tried_epochs: int = 0
     training_macs: int | None = None
     device_seconds: float | None = None
     train_images: int | None = None
@@ -103,17 +106,29 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         strength = (author.strength, float(getattr(params, author.strength)), factor)
     if state != "done" or measure is None:
         return Row(cell=cell, state=state, reason=reason, strength=strength)
-    told = {stage.kind: ledger.result(stage.key) or {} for stage in chain.stages}
-    all_told = [ledger.result(stage.key) or {} for stage in chain.stages]
+    own = chain.own_stages
+    all_told = [ledger.result(stage.key) or {} for stage in own]
+    chosen = next((facts["chosen"] for stage, facts in zip(own, all_told, strict=True) if stage.kind == "choose"), None)
+    told = {
+        stage.kind: facts
+        for stage, facts in zip(own, all_told, strict=True)
+        if stage.kind != "finetune" or chosen in {None, stage.key}
+    }
     measured = told["measure"]
     deciding = ledger.result(chain.deciding or "") or {"widths": {}, "cuttable": ()}
     cuttable = set(deciding["cuttable"])
     epochs: dict[str, int] = {}
-    for stage, facts in zip(chain.stages, all_told, strict=True):
-        if stage.kind != "measure":
+    tried = 0
+    for stage, facts in zip(own, all_told, strict=True):
+        if stage.kind == "finetune" and chosen not in {None, stage.key}:
+            tried += int(facts.get("epochs", 0))
+        elif stage.kind not in {"measure", "choose"}:
             name = "compress" if stage.kind == "trim" else stage.kind
             epochs[name] = epochs.get(name, 0) + int(facts.get("epochs", 0))
-    shown_curve = [told.get("dense", {}), deciding, told["finetune"]]
+    shown_curve = [told.get("dense", {}), deciding if not chain.borrowed else {}, told["finetune"]]
+    notes = [note for facts in all_told for note in facts.get("notes", ())]
+    if cell.scratch == "macs" and chain.controlled_macs:
+        notes.append(_matched(sum(epochs.values()), told["finetune"]["training_macs"], chain))
     return Row(
         cell=cell,
         state=state,
@@ -130,13 +145,23 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         target=deciding.get("target"),
         target_metric=deciding.get("metric", "macs"),
         epochs=epochs,
+        tried_epochs=tried,
         training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
         device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told),
         train_images=told["finetune"].get("train_images"),
         widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
         strength=strength,
         curve=tuple(CurvePoint(**point) for facts in shown_curve for point in facts.get("curve", ())),
-        notes=tuple(note for facts in all_told for note in facts.get("notes", ())),
+        notes=tuple(notes),
         provenance=measured.get("provenance", {}),
         key=measure.key,
     )
+
+
+def _matched(epochs: int, macs: int, chain: Chain) -> str:
+    """How near a control of equal training MACs came to those of the cell that it controls."""
+    assert chain.controlled_macs is not None
+    share = 100 * macs / chain.controlled_macs
+    capped = epochs == SCRATCH_CAP * chain.cell.recipe.epochs.total
+    cap = f", the most that a control trains ({SCRATCH_CAP} times the total)" if capped else ""
+    return f"new weights, {epochs} epochs{cap}: {share:.1f} % of the training MACs of the cell that it controls"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from harness.suite.protocol import DEFAULT_TRACK, Scratch, Track, in_track
 from harness.suite.recipe import Recipe
 
 Cut = Literal["inner", "branch", "stream", "fc"]
@@ -55,6 +56,10 @@ class Cell:
         candidates: with a budget and a method whose cut is set by a strength: the natural cells, one a strength, of
             which the one that lands nearest above the budget is trimmed.
         cuts: which kinds of channel groups may be cut.
+        track: where its methods start from; `recipe` is as this track reads it (`harness.suite.protocol.in_track`).
+        scratch: this cell is the control of `scratch_of`: its kept widths trained from new weights, for the same
+            total of epochs or of training MACs.
+        scratch_of: the cell that it controls, equal to this one in everything else.
     """
 
     backbone: str
@@ -71,10 +76,26 @@ class Cell:
     widths_of: Cell | None = None
     candidates: tuple[Cell, ...] = ()
     cuts: tuple[Cut, ...] = DEFAULT_CUTS
+    track: Track = DEFAULT_TRACK
+    scratch: Scratch | None = None
+    scratch_of: Cell | None = None
+
+    @property
+    def partner(self) -> Cell | None:
+        """The cell whose outcome this one waits for."""
+        return self.scratch_of or self.match or self.widths_of
+
+    def in_track(self, track: Track) -> Cell:
+        """This cell, of the default track so far, in another one."""
+        return replace(self, track=track, recipe=in_track(self.recipe, track))
+
+    def from_scratch(self, mode: Scratch) -> Cell:
+        """The control of this cell."""
+        return replace(self, scratch=mode, scratch_of=self)
 
     @property
     def point(self) -> str:
-        """What tells this cell from the others of its method: stated parameters, budget, allocation, cuts."""
+        """What tells this cell from the others of its method: parameters, budget, allocation, cuts, track, control."""
         parts = [f"{name}={_short(self.params[name])}" for name in self.shown if name in self.params]
         if self.budget is not None:
             parts.append(str(self.budget))
@@ -86,6 +107,10 @@ class Cell:
             parts.append(f"allocate={self.allocate}")
         if self.cuts != DEFAULT_CUTS:
             parts.append(f"cuts={'+'.join(self.cuts)}")
+        if self.track != DEFAULT_TRACK:
+            parts.append(f"track={self.track}")
+        if self.scratch is not None:
+            parts.append(f"scratch={self.scratch}")
         return ",".join(parts)
 
     @property

@@ -12,10 +12,11 @@ from typing import Any
 from harness import registry
 from harness.errors import Location, UserError
 from harness.method import Method
-from harness.suite.axes import HARNESS_KEYS, Axis, Spread, Target, axes_of
+from harness.suite.axes import HARNESS_KEYS, Axis, Spread, Target, axes_of, scratch_modes
 from harness.suite.cell import Budget, Cell, DataChoice
 from harness.suite.partners import Draft, resolve_partners
 from harness.suite.problems import Problems
+from harness.suite.protocol import DEFAULT_TRACK, TRACKS, Scratch, Track
 from harness.suite.recipe import Recipe
 from harness.suite.source import Node, plain
 from harness.suite.wording import must_be, validated
@@ -39,7 +40,12 @@ class Entry:
 
 
 def outlines(
-    nodes: Sequence[Node], data: DataChoice, recipe: Recipe, problems: Problems, most: int
+    nodes: Sequence[Node],
+    data: DataChoice,
+    recipe: Recipe,
+    problems: Problems,
+    most: int,
+    tracks: Sequence[Track] = (DEFAULT_TRACK,),
 ) -> tuple[Cell, ...]:
     """The cells that the entries declare, without backbones ("") and seeds (0), in the file's order.
 
@@ -49,6 +55,7 @@ def outlines(
         recipe: of every cell.
         problems: where what is wrong is noted.
         most: how many points a grid may have.
+        tracks: of every entry that states none.
     """
     named: dict[str, None] = {}
     entries = [entry for node in nodes for entry in _entries(node, named, problems)]
@@ -56,13 +63,16 @@ def outlines(
     for entry in entries:
         before = len(problems)
         axes = axes_of(entry.method, entry.block, problems)
+        if "track" not in entry.block:
+            axes.insert(0, Axis("track", tracks))
+        scratch = _scratch(entry, problems)
         sound = len(problems) == before
         count = math.prod(len(axis.choices) for axis in axes)
         if count > most:
             problems.add(entry.at, f"the grid of {entry.method.name!r} has {count} points; a suite may have {most}")
             continue
         base = Cell("", data, entry.method.name, {}, 0, recipe)
-        drafts.extend(replace(draft, sound=sound) for draft in _drafts(entry, axes, base, problems))
+        drafts.extend(replace(draft, sound=sound, scratch=scratch) for draft in _drafts(entry, axes, base, problems))
     return resolve_partners(_told_apart(drafts), list(named), problems, most)
 
 
@@ -166,7 +176,7 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
             budget=Budget(target.metric, target.value) if target and target.metric != "match" else None,
             allocate=spread.mode if spread else "uniform",
             cuts=cuts if isinstance(cuts, tuple) else base.cuts,
-        )
+        ).in_track(_track(chosen.get("track")))
         varying = [_place(choice) for axis, choice in zip(axes, point, strict=True) if len(axis.choices) > 1]
         draft = Draft(
             cell=cell,
@@ -189,6 +199,25 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
                     natural.append(_natural(cell, strength, values))
             stated = tuple(name for name in cell.shown if name != strength)
             yield replace(draft, cell=replace(cell, shown=stated), candidates=tuple(natural))
+
+
+def _track(choice: object) -> Track:
+    """The track that a point states; the default's in place of one that is wrong, which has been said."""
+    value = choice.value if isinstance(choice, Node) else choice
+    return next((track for track in TRACKS if track == value), DEFAULT_TRACK)
+
+
+def _scratch(entry: Entry, problems: Problems) -> tuple[Scratch, ...]:
+    """The controls of each of the entry's cells."""
+    modes = scratch_modes(entry.block, problems)
+    if modes and entry.method.starts_from == "scratch":
+        what = f"{entry.method.name} takes no 'scratch': it trains new weights already"
+    elif modes and entry.method.takes_budget == "refused":
+        what = f"{entry.method.name} takes no 'scratch': nothing is cut that could be trained anew"
+    else:
+        return modes
+    problems.add(entry.block["scratch"].name_at, what)
+    return ()
 
 
 def _natural(cell: Cell, strength: str, params: dict[str, Any]) -> Cell:

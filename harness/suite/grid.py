@@ -32,6 +32,7 @@ def _placed(outline: Cell, backbone: str, seed: int, placed: dict[tuple[int, int
         seed=seed,
         match=_placed(outline.match, backbone, seed, placed) if outline.match else None,
         widths_of=_placed(outline.widths_of, backbone, seed, placed) if outline.widths_of else None,
+        scratch_of=_placed(outline.scratch_of, backbone, seed, placed) if outline.scratch_of else None,
         candidates=tuple(_placed(candidate, backbone, seed, placed) for candidate in outline.candidates),
     )
     placed[id(outline), seed] = cell
