@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from harness.data.batches import steps_per_epoch
 from harness.plan.stages import Chain, training_images
@@ -35,6 +37,54 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class SearchBill:
+    """What the evaluations of a search cost, beside the epochs that every method trains.
+
+    Attributes:
+        evaluations: how many different networks were tried.
+        epochs: passes over the training images that they trained for together, in parts.
+        macs: multiply-adds of their training, statistics and scoring; part of the row's training MACs.
+        seconds: part of the row's device seconds.
+    """
+
+    evaluations: int = 0
+    epochs: float = 0.0
+    macs: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, evaluations: Sequence[Evaluated]) -> SearchBill:
+        """The sum over what was tried."""
+        return cls(
+            len(evaluations),
+            round(math.fsum(each.epochs for each in evaluations), 9),
+            sum(each.macs for each in evaluations),
+            math.fsum(each.seconds for each in evaluations),
+        )
+
+    def __str__(self) -> str:
+        networks = f"{self.evaluations:,} network{'s' if self.evaluations != 1 else ''} tried"
+        training = f"trained for {self.epochs:.3g} epochs in all" if self.epochs else "without training"
+        return f"{networks}, {training}, beside the epochs of the table"
+
+
+class Evaluated(Protocol):
+    """What one evaluation cost."""
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training images."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds."""
+
+    @property
+    def seconds(self) -> float:
+        """Of the device."""
+
+
+@dataclass(frozen=True)
 class Row:
     """One cell and what is known of it.
 
@@ -56,6 +106,7 @@ class Row:
         tried_epochs: epochs of fine-tuning that was tried and not taken; its MACs and seconds are in the bill.
         training_macs: multiply-adds of all training that the cell needed, shared stages counted in full.
         device_seconds: of all its stages, shared ones in full.
+        search: what the networks that a search tried cost, in the two figures before; zeros where nothing was tried.
         train_images: how many images its weights were trained on.
         widths: {group: (kept, of how many)} of the groups that could be cut, in the network's order.
         strength: (name, value stated in the suite, factor by which the recipe's steps scale it), or None.
@@ -84,6 +135,7 @@ class Row:
     tried_epochs: int = 0
     training_macs: int | None = None
     device_seconds: float | None = None
+    search: SearchBill = SearchBill()
     train_images: int | None = None
     widths: dict[str, tuple[int, int]] = field(default_factory=dict)
     strength: tuple[str, float, float] | None = None
@@ -148,6 +200,7 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         tried_epochs=tried,
         training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
         device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told),
+        search=SearchBill(**deciding.get("search", {})),
         train_images=told["finetune"].get("train_images"),
         widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
         strength=strength,

@@ -169,6 +169,8 @@ def _identity(cell: Cell) -> str:
             cell.cuts,
             [cell.budget.metric, cell.budget.value] if cell.budget else None,
             cell.allocate,
+            cell.normalise,
+            [cell.profile.rates, cell.profile.most] if cell.profile else None,
             cell.track,
             cell.scratch,
             _identity(cell.match) if cell.match else None,

@@ -109,6 +109,14 @@ def test_a_partners_cut_that_this_cell_may_not_make_is_out_of_reach(make: Make) 
     assert failure.value.reason == "out of reach"
 
 
+def test_a_profile_without_a_budget_takes_its_rates_as_they_stand(make: Make) -> None:
+    task = make(allocate="profile", profile={"rates": [["features.conv2", 0.5]], "most": 1.0}, target=None)
+    kept = task.allocate(even(task))
+    for group in task.groups:
+        width = group.size // 2 if group.name == "features.conv2" else group.size
+        assert kept[group.name] == tuple(range(group.size - width, group.size))
+
+
 @pytest.fixture
 def residual_task(tmp_path: Path) -> Iterator[Make]:
     """As `make`, on a residual network: of its method, kinds of cuts and changes to the configuration."""
@@ -133,11 +141,21 @@ def settled_widths(task: HarnessTask, kept: KeptChannels) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("cuts", [("inner", "branch"), ("inner", "stream"), ("inner", "branch", "stream")])
-@pytest.mark.parametrize("allocate", ["uniform", "global"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"allocate": "uniform"},
+        {"allocate": "global"},
+        {"allocate": "global", "normalise": "none"},
+        {"allocate": "per_mac"},
+        {"allocate": "profile", "profile": {"rates": [["*conv1", 0.6], ["*", 0.4]], "most": 1.0}},
+    ],
+    ids=["uniform", "global", "global without norm", "per_mac", "profile"],
+)
 def test_the_budget_of_a_residual_network_is_met_by_what_is_left_in_the_end(
-    cuts: tuple[Cut, ...], allocate: str, residual_task: Make
+    cuts: tuple[Cut, ...], changes: dict[str, Any], residual_task: Make
 ) -> None:
-    task = residual_task(cuts, allocate=allocate)
+    task = residual_task(cuts, **changes)
     assert task.target is not None
     for seed in range(3):
         kept = task.allocate(random_scores(task, seed))
@@ -217,3 +235,49 @@ def test_a_decision_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     found = Decision.read(tmp_path, "a" * 64)
     assert (found.kept, found.base) == (decision.kept, decision.base)
     assert torch.equal(found.changed["features.0.weight"], torch.ones(2, 2))
+
+
+def test_what_is_computed_outside_training_is_billed(make: Make) -> None:
+    task = make()
+    task.bill(1_000)
+    task.bill(234)
+    assert task.training_macs == 1_234
+
+
+def test_what_an_image_costs_beside_the_network_is_billed(make: Make) -> None:
+    plain, taught = make(), make()
+    for task, extra in ((plain, 0), (taught, 1_000)):
+        parameters = list(task.network.parameters())
+        options = {"learning_rate": [0.01], "parameters": parameters, "momentum": 0.0, "weight_decay": 0.0}
+        task.train(task.network, epochs=1, extra_macs_per_image=extra, **options)
+    assert taught.training_macs - plain.training_macs == 1_000 * len(taught._train)
+
+
+def test_as_many_learning_rates_as_epochs_are_asked_for(make: Make) -> None:
+    task = make()
+    with pytest.raises(StageFailure, match="trains 2 epochs and gave 1 learning rates"):
+        task.train(task.network, epochs=2, learning_rate=[0.1], parameters=[], momentum=0.0, weight_decay=0.0)
+
+
+def test_held_out_images_are_for_methods_that_declare_it(make: Make) -> None:
+    with pytest.raises(StageFailure, match="does not declare `needs_held_out`"):
+        make().held_out_batches()
+
+
+def test_held_out_images_come_whole_and_unaugmented(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make()
+    monkeypatch.setattr(method("random"), "needs_held_out", True)
+    first, again = (torch.cat([images for images, _ in task.held_out_batches()]) for _ in range(2))
+    assert torch.equal(first, again)
+    assert len(first) == 144
+
+
+def test_passes_over_the_training_images_have_orders_of_their_own(make: Make) -> None:
+    task = make()
+
+    def labels(epoch: int) -> list[int]:
+        return torch.cat([each for _, each in task.training_batches(epoch=epoch)]).tolist()
+
+    assert labels(0) == labels(0)
+    assert labels(0) != labels(1)
+    assert sorted(labels(0)) == sorted(labels(1))
