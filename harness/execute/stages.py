@@ -15,6 +15,7 @@ from harness.channels.graph import ChannelGraph, KeptChannels
 from harness.channels.paper import paper_cost
 from harness.data.seeds import derive
 from harness.errors import StageFailure
+from harness.execute.contract import check_agreement, check_budget, check_epochs, check_weights, checked_kept
 from harness.execute.journal import EVALUATIONS, record
 from harness.execute.network import (
     SCORES,
@@ -83,9 +84,15 @@ def _compress(place: Place, key: str, config: Mapping[str, Any], parents: tuple[
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     task = HarnessTask(place, key, config, author.Params.model_validate(config["params"]), network)
     decided = author().compress(task)
-    kept = {group: tuple(int(channel) for channel in channels) for group, channels in decided.kept.items()}
-    kept = task.graph.settled(kept)
-    after = (decided.network or task.network).state_dict()
+    kept = task.graph.settled(checked_kept(task.graph, decided.kept))
+    left = decided.network or task.network
+    after = left.state_dict()
+    check_epochs(task.billed.epochs, author.search_epochs(task.params, config["search_epochs"]))
+    widths = _widths(task.graph, kept)
+    check_budget(task.cost(widths), task.target, config["metric"], granted=widths == task.granted)
+    if not decided.fresh:
+        check_weights(before, after)
+        check_agreement(left, config, task.graph, kept)
     decision = Decision(kept, None if decided.fresh else base, {} if decided.fresh else changed_weights(before, after))
     files = {WEIGHTS: decision.to_bytes()}
     if decided.scores is not None:
