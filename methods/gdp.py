@@ -194,6 +194,8 @@ def largest(order: list[tuple[str, int]], count: int, floors: Mapping[str, int])
 def within_budget(task: Task, scores: Scores, min_keep: float) -> KeptChannels:
     """As many filters of the whole network as the budget allows, by score; what is left goes to the next that fit.
 
+    One more filter than that is kept where the cost is so nearer to the budget.
+
     Args:
         min_keep: share of each group that stays in any case, rounded up; at least one channel.
 
@@ -219,12 +221,13 @@ def within_budget(task: Task, scores: Scores, min_keep: float) -> KeptChannels:
         middle = (low + high) // 2
         low, high = (middle, high) if cost(largest(order, middle, floors)) <= target else (low, middle)
     kept = largest(order, low, floors)
-    full: set[str] = set()
+    too_many: dict[str, KeptChannels] = {}
     for name, channel in order[low:]:
-        if name not in full and channel not in kept[name]:
+        if name not in too_many and channel not in kept[name]:
             wider = {**kept, name: tuple(sorted((*kept[name], channel)))}
             if cost(wider) <= target:
                 kept = wider
             else:
-                full.add(name)
-    return kept
+                too_many[name] = {name: wider[name]}
+    candidates = [kept, *({**kept, **more} for more in too_many.values())]
+    return min(candidates, key=lambda each: abs(cost(each) - target))

@@ -109,7 +109,7 @@ class Row:
         search: what the networks that a search tried cost, in the two figures before; zeros where nothing was tried.
         train_images: how many images its weights were trained on.
         widths: {group: (kept, of how many)} of the groups that could be cut, in the network's order.
-        strength: (name, value stated in the suite, factor by which the recipe's steps scale it), or None.
+        strength: (name, value stated in the suite or solved for, factor by which the recipe's steps scale it), or None.
         curve: one point an epoch.
         notes: phrases that a reader must know.
         provenance: commit, versions, device, threads and so on of the measuring stage.
@@ -156,6 +156,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         images = training_images(cell.data, cell.recipe.all_train and not author.needs_held_out)
         factor = author.strength_factor(params, steps_per_epoch(images, cell.recipe.batch), cell.recipe.epochs.search)
         strength = (author.strength, float(getattr(params, author.strength)), factor)
+    if strength is not None and chain.solution is not None and chain.solution.tries:
+        strength = (strength[0], chain.solution.best.strength, strength[2])
     if state != "done" or measure is None:
         return Row(cell=cell, state=state, reason=reason, strength=strength)
     own = chain.own_stages
@@ -178,7 +180,7 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
             name = "compress" if stage.kind == "trim" else stage.kind
             epochs[name] = epochs.get(name, 0) + int(facts.get("epochs", 0))
     shown_curve = [told.get("dense", {}), deciding if not chain.borrowed else {}, told["finetune"]]
-    notes = [note for facts in all_told for note in facts.get("notes", ())]
+    notes = []
     if cell.scratch == "macs" and chain.controlled_macs:
         notes.append(_matched(sum(epochs.values()), told["finetune"]["training_macs"], chain))
     return Row(
@@ -194,8 +196,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         dense_params=measured["dense_params"],
         dense_paper_flops=measured["dense_paper_flops"],
         dense_paper_params=measured["dense_paper_params"],
-        target=deciding.get("target"),
-        target_metric=deciding.get("metric", "macs"),
+        target=deciding.get("target") if chain.solution is None else chain.solution.target,
+        target_metric=cell.budget.metric if cell.budget is not None else deciding.get("metric", "macs"),
         epochs=epochs,
         tried_epochs=tried,
         training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
@@ -205,10 +207,36 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
         strength=strength,
         curve=tuple(CurvePoint(**point) for facts in shown_curve for point in facts.get("curve", ())),
-        notes=tuple(notes),
+        notes=(*_notes(chain, all_told), *notes),
         provenance=measured.get("provenance", {}),
         key=measure.key,
     )
+
+
+def _notes(chain: Chain, told: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What the stages say that led to the network, and how its strength was found."""
+    solution = chain.solution
+    if solution is None:
+        return tuple(note for facts in told for note in facts.get("notes", ()))
+    found = []
+    for stage, facts in zip(chain.own_stages, told, strict=True):
+        if stage.kind != "compress" or stage.key == chain.deciding:
+            found += facts.get("notes", ())
+    count = len(solution.tries)
+    metric = chain.cell.budget.metric if chain.cell.budget is not None else "macs"
+    gap = f"{100 * (solution.best.cost / solution.target - 1):+.2f} %"
+    searches = f"{count} search{'es' if count > 1 else ''}"
+    name = method(chain.cell.method).strength
+    if solution.reached:
+        found.append(f"{name} = {solution.best.strength:g} found by {searches}, {gap} from its {metric} budget")
+    else:
+        found.append(
+            f"{name} = {solution.best.strength:g} is the nearest of {searches}: "
+            f"{gap} from its {metric} budget, not within {100 * solution.within:g} %"
+        )
+    if not solution.monotone:
+        found.append(f"{metric} do not change steadily with {name}, so that another {name} may land nearer")
+    return tuple(found)
 
 
 def _matched(epochs: int, macs: int, chain: Chain) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.suite.protocol import DEFAULT_TRACK, Scratch, Track, in_track
 from harness.suite.recipe import Recipe
+
+if TYPE_CHECKING:
+    from harness.suite.study import Tuned
 
 Cut = Literal["inner", "branch", "stream", "fc"]
 DEFAULT_CUTS: tuple[Cut, ...] = ("inner", "branch")
@@ -68,6 +71,21 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Solve:
+    """A strength that is searched for until the natural outcome lands on the budget.
+
+    Attributes:
+        within: how far from the budget the outcome may be, as a share of it.
+        searches: how many searches at most.
+        start: the first strength that is tried.
+    """
+
+    within: float
+    searches: int
+    start: float
+
+
+@dataclass(frozen=True)
 class Cell:
     """One (backbone, data set, method with parameters, budget, seed).
 
@@ -85,6 +103,8 @@ class Cell:
         candidates: with a budget and a method whose cut is set by a strength: the natural cells, one a strength, of
             which the one that lands nearest above the budget is trimmed.
         cuts: which kinds of channel groups may be cut.
+        solve: with a budget, how the strength is found; `params` then holds the first that is tried.
+        tuned: the study that its parameters come from; until that has ended, `params` holds values to stand in.
         track: where its methods start from; `recipe` is as this track reads it (`harness.suite.protocol.in_track`).
         scratch: this cell is the control of `scratch_of`: its kept widths trained from new weights, for the same
             total of epochs or of training MACs.
@@ -107,6 +127,8 @@ class Cell:
     cuts: tuple[Cut, ...] = DEFAULT_CUTS
     normalise: Norm = "mean"
     profile: Profile | None = None
+    solve: Solve | None = None
+    tuned: Tuned | None = None
     track: Track = DEFAULT_TRACK
     scratch: Scratch | None = None
     scratch_of: Cell | None = None
@@ -135,6 +157,10 @@ class Cell:
     def point(self) -> str:
         """What tells this cell from the others of its method: parameters, budget, allocation, cuts, track, control."""
         parts = [f"{name}={_short(self.params[name])}" for name in self.shown if name in self.params]
+        if self.tuned is not None:  # what was found does not change a cell's name
+            parts = [f"{self.tuned.study.name}={self.tuned.rank + 1}"]
+        if self.solve is not None:
+            parts.insert(0, "solved")
         if self.budget is not None:
             parts.append(str(self.budget))
         if self.match is not None:
