@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError, unknown
@@ -67,6 +68,13 @@ def _found() -> tuple[dict[str, type[Method]], dict[str, Broken]]:
             continue
         add(entry.value, entry.name, loaded_entry)
     return sound, broken
+
+
+def methods_folder() -> Path:
+    """The folder whose files are methods."""
+    import methods
+
+    return Path(next(iter(methods.__path__)))
 
 
 def _lacking(author: type[Method]) -> list[str]:

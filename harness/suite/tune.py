@@ -61,6 +61,7 @@ class TuneBlock(BaseModel):
     budget: Any = None
     allocate: Any = None
     cuts: Any = None
+    track: Any = None
 
 
 DraftsOf = Callable[[type[Method], Location, dict[str, Node]], list[Draft]]
