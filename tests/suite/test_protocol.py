@@ -158,3 +158,14 @@ def test_no_other_length_within_the_cap_comes_nearer_to_equal_macs(
 
 def test_equal_epochs_are_the_total() -> None:
     assert scratch_epochs("epochs", 24, 10**15, 1) == 24
+
+
+def test_trials_of_a_study_have_the_track_of_their_entry_and_choose_no_learning_rate(load: Load) -> None:
+    head = HEAD.replace("recipe: short_digits", "recipe: {use: short_digits, finetune_lr: choose}")
+    tune = "  - tune: {method: dnal, track: converged, trials: 2, space: {lambda_a: {loguniform: [1e-4, 1e-2]}}}"
+    (cell,) = load(f"{head}methods:\n{tune}\n").cells
+    assert cell.tuned is not None
+    trial = cell.tuned.study.trial
+    assert (cell.track, trial.track) == ("converged", "converged")
+    assert (cell.recipe.finetune_lr, trial.recipe.finetune_lr) == ("choose", "base")
+    assert trial.recipe.epochs.dense == cell.recipe.epochs.dense == 16
