@@ -11,6 +11,7 @@ from harness.report.counts import Counts
 from harness.report.entries import NEARLY_EQUAL, Entry, is_scaled, symbol
 from harness.report.facts import SuiteFacts
 from harness.report.studies import tuned_note
+from harness.report.totals import totals
 from harness.store.rows import Row
 
 _LONGEST_REASON = 160
@@ -126,6 +127,7 @@ def footer(
     if cuts:
         lines.append(f"Channels that may be cut: {cuts}.")
     lines.append(_recipe(facts))
+    lines += totals(found)
     if not facts.recipe.calibrated:
         lines.append(
             "Recipe uncalibrated: its learning rate and weight decay were not chosen by a calibration at full length."

@@ -50,6 +50,8 @@ def entry_record(entry: Entry) -> dict[str, Any]:
     record["epochs"] = entry.epochs
     record["train_images"] = entry.train_images
     record["cuts"] = list(entry.cell.cuts)
+    record["track"] = entry.cell.track
+    record["scratch"] = entry.cell.scratch
     record["notes"] = footnotes(entry)
     return record
 
@@ -177,6 +179,8 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
         "tuned": [cell.tuned.study.name, cell.tuned.rank + 1] if cell.tuned is not None else None,
         "solve": asdict(cell.solve) if cell.solve is not None else None,
         "cuts": list(cell.cuts),
+        "track": cell.track,
+        "scratch": cell.scratch,
         "recipe": recipes.values(cell.recipe),
     }
 
