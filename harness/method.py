@@ -15,13 +15,15 @@ torch at the top of its file, so that listing and planning stay fast.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from torch import Tensor, nn
 
@@ -105,15 +107,35 @@ class Task(Protocol):
     def arrange(self, widths: Mapping[str, int]) -> KeptChannels:
         """Channels of a network of these widths, where any will do."""
 
-    def training_batches(self, limit: int | None = None) -> Iterable[tuple[Tensor, Tensor]]:
-        """Augmented training batches of one pass (or the first `limit`): images [B, C, H, W], labels [B]."""
+    def training_batches(
+        self, limit: int | None = None, *, augment: bool = True, epoch: int = 0
+    ) -> Iterable[tuple[Tensor, Tensor]]:
+        """Training batches of one pass (or the first `limit`): images [B, C, H, W], labels [B]; not billed.
+
+        Args:
+            limit: how many batches.
+            augment: crop and mirror as the recipe does.
+            epoch: each has an order of its own.
+        """
+
+    def held_out_batches(self, limit: int | None = None) -> Iterable[tuple[Tensor, Tensor]]:
+        """Held-out batches, not augmented, in a fixed order; for a method that declares `needs_held_out`."""
+
+    def bill(self, macs: int) -> None:
+        """Adds multiply-adds that the method spent outside `train` to the cell's training MACs.
+
+        An image's forward pass costs the network's MACs, a forward and backward pass three times as many.
+        """
+
+    def work_folder(self) -> Path:
+        """A folder for unfinished work that a killed run goes on from; removed once the stage is done."""
 
     def train(
         self,
         network: nn.Module,
         *,
         epochs: int,
-        learning_rate: float,
+        learning_rate: float | Sequence[float],
         parameters: Iterable[nn.Parameter],
         momentum: float,
         weight_decay: float,
@@ -121,16 +143,31 @@ class Task(Protocol):
         before_epoch: Callable[[int], None] | None = None,
         frozen_batch_norm: bool = False,
         rebuild_momentum: bool = True,
+        loss: Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+        before_step: Callable[[int], None] | None = None,
+        after_backward: Callable[[], None] | None = None,
+        after_step: Callable[[float], None] | None = None,
+        state: Mapping[str, Tensor] | None = None,
+        extra_macs_per_image: int = 0,
     ) -> None:
-        """Trains `parameters` at a constant learning rate on cross-entropy plus `penalty`, and bills it.
+        """Trains `parameters` by SGD on cross-entropy plus `penalty`, and bills it.
 
-        Survives a kill: after an interruption the same call goes on after the last epoch that was saved.
+        Survives a kill: after an interruption the same call goes on after the last epoch that was saved, with the
+        tensors of `state` as they were then.
 
         Args:
+            learning_rate: one for all epochs, or one an epoch.
             penalty: added to the loss of every step.
-            before_epoch: called with the epoch (from 0) before it starts.
+            before_epoch: called with the epoch (from 0) before it starts, and again with the last finished one after
+                an interruption: what it does must be a function of the epoch and of `state`.
             frozen_batch_norm: batch norm uses and keeps its running statistics.
             rebuild_momentum: momentum starts each epoch at zero.
+            loss: (network, images, labels) → (logits, loss), in place of cross-entropy.
+            before_step: called with the number of the step, from 0 in this call.
+            after_backward: called once the gradients are there; may change them.
+            after_step: called with the learning rate that the step used; may change weights.
+            state: tensors that these functions keep between steps; they are changed in place when a training goes on.
+            extra_macs_per_image: what an image costs beside the network, such as a teacher's forward pass.
         """
 
 

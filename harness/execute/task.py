@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,12 +14,14 @@ from harness.channels.allocate import best_channels_within, global_kept, met, sp
 from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGroup, KeptChannels
 from harness.data.batches import steps_per_epoch
+from harness.data.interface import scoring_batch
 from harness.data.seeds import derive
 from harness.errors import StageFailure
 from harness.execute.network import example_of, graph_of
 from harness.execute.place import Place
 from harness.method import Scores
-from harness.train.loop import Progress, Source, Step, save_finished, train_epochs
+from harness.registry import method
+from harness.train.loop import Loss, Progress, Source, Step, save_finished, train_epochs
 
 
 class HarnessTask:
@@ -112,18 +115,36 @@ class HarnessTask:
                 raise StageFailure("out of reach", f"the partner cut group {name!r}, which `cuts` leaves whole here")
         return {name: width for name, width in widths.items() if name in mine}
 
-    def training_batches(self, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Augmented training batches of one pass, in an order of its own."""
+    def training_batches(
+        self, limit: int | None = None, *, augment: bool = True, epoch: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Training batches of one pass, in an order of the method's own."""
         config = self._config
         seed = derive(config["seed"], "batches", config["method"])
-        return islice(self._train.epoch(seed, 0, config["batch"], config["augment"]), limit)
+        return islice(self._train.epoch(seed, epoch, config["batch"], augment and config["augment"]), limit)
+
+    def held_out_batches(self, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Held-out batches in their order, as they are."""
+        if not method(self._config["method"]).needs_held_out or self._held_out is None:
+            raise StageFailure("crashed", "the method reads held-out images and does not declare `needs_held_out`")
+        return islice(self._held_out.plain(scoring_batch(self._held_out)), limit)
+
+    def bill(self, macs: int) -> None:
+        """Adds what was computed outside `train` to the training MACs of the cell."""
+        self.training_macs += macs
+
+    def work_folder(self) -> Path:
+        """The folder of the stage's unfinished work; gone once the stage is done."""
+        folder = self._place.checkpoints(self._key) / "work"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def train(
         self,
         network: nn.Module,
         *,
         epochs: int,
-        learning_rate: float,
+        learning_rate: float | Sequence[float],
         parameters: Iterable[nn.Parameter],
         momentum: float,
         weight_decay: float,
@@ -131,10 +152,19 @@ class HarnessTask:
         before_epoch: Callable[[int], None] | None = None,
         frozen_batch_norm: bool = False,
         rebuild_momentum: bool = True,
+        loss: Loss | None = None,
+        before_step: Callable[[int], None] | None = None,
+        after_backward: Callable[[], None] | None = None,
+        after_step: Callable[[float], None] | None = None,
+        state: Mapping[str, Tensor] | None = None,
+        extra_macs_per_image: int = 0,
     ) -> None:
         """Trains, bills, and leaves a checkpoint so that an interrupted stage goes on from it."""
         config = self._config
         trained = list(parameters)
+        rates = [learning_rate] * epochs if isinstance(learning_rate, int | float) else list(learning_rate)
+        if len(rates) != epochs:
+            raise StageFailure("crashed", f"the method trains {epochs} epochs and gave {len(rates)} learning rates")
         checkpoint = self._place.checkpoint(self._key, f"call-{self._calls}")
         self._calls += 1
         step = Step(
@@ -145,6 +175,11 @@ class HarnessTask:
             frozen_batch_norm,
             rebuild_momentum,
             bfloat16=config["precision"] == "bfloat16",
+            loss=loss,
+            before_step=before_step,
+            after_backward=after_backward,
+            after_step=after_step,
+            state=state or {},
         )
         source = Source(
             self._train, self._held_out, derive(config["seed"], "order"), config["batch"], config["augment"]
@@ -153,20 +188,21 @@ class HarnessTask:
             network,
             step,
             source,
-            [learning_rate] * epochs,
+            rates,
             first_epoch=config["first_epoch"] + self.billed.epochs,
             stage="compress",
             checkpoint=checkpoint,
             watch=self._place.watch,
             before_epoch=before_epoch,
         )
-        save_finished(checkpoint, network, progress)
+        save_finished(checkpoint, network, progress, state)
         self.billed.epochs += progress.epochs
         self.billed.seconds += progress.seconds
         self.billed.curve += progress.curve
         trains_convolutions = any(parameter.dim() == 4 for parameter in trained)
         passes = 3 if trains_convolutions else 2
-        self.training_macs += passes * self.model.dense_macs * len(self._train) * progress.epochs
+        each = passes * self.model.dense_macs + extra_macs_per_image
+        self.training_macs += each * len(self._train) * progress.epochs
 
 
 def _by_channel(group: ChannelGroup, scores: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,6 +20,9 @@ from harness.train.checkpoint import Checkpoint
 from harness.train.rates import Rates, in_epoch
 from harness.train.watch import Stopped, Watch
 
+Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(network, images [B, C, H, W], labels [B]) → (logits [B, classes], loss, a scalar)."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -30,6 +33,12 @@ class Step:
         frozen_batch_norm: batch norm uses and keeps its running statistics.
         rebuild_momentum: momentum starts each epoch at zero.
         bfloat16: the forward pass runs under autocast.
+        loss: (network, images, labels) → (logits, loss); None: cross-entropy of the network's logits.
+        before_step: called with the number of the step, from 0 in the first epoch of the call.
+        after_backward: called when the gradients are there, before they are used.
+        after_step: called with the learning rate that the step used.
+        state: what these calls keep between steps. Saved with each checkpoint and put back in place, so that an
+            interrupted training ends in the same bits.
     """
 
     parameters: Sequence[nn.Parameter]
@@ -39,6 +48,11 @@ class Step:
     frozen_batch_norm: bool = False
     rebuild_momentum: bool = True
     bfloat16: bool = False
+    loss: Loss | None = None
+    before_step: Callable[[int], None] | None = None
+    after_backward: Callable[[], None] | None = None
+    after_step: Callable[[float], None] | None = None
+    state: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,7 +112,7 @@ def train_epochs(
     progress = Progress()
     momentum: dict[str, Tensor] = {}
     if checkpoint is not None and (saved := checkpoint.load()) is not None:
-        progress, momentum = _restore(network, *saved)
+        progress, momentum = _restore(network, step.state, *saved)
         if before_epoch is not None and progress.epochs:
             before_epoch(progress.epochs - 1)
     last_save = time.monotonic()
@@ -113,7 +127,7 @@ def train_epochs(
             started = time.perf_counter()
             with _drawing(source.train.device, derive(source.seed, "network", first_epoch + epoch)):
                 rate = in_epoch(learning_rates, epoch)
-                loss, right = _epoch(network, optimiser, step, source, first_epoch + epoch, rate, watch)
+                loss, right = _epoch(network, optimiser, step, source, first_epoch + epoch, epoch, rate, watch)
             if not torch.isfinite(torch.tensor(loss)):
                 raise StageFailure(
                     "diverged", f"the loss is {loss} in epoch {first_epoch + epoch} of the {stage} stage"
@@ -143,7 +157,7 @@ def train_epochs(
             )
             due = time.monotonic() - last_save >= watch.checkpoint_seconds
             if checkpoint is not None and due and epoch + 1 < len(learning_rates):
-                _save(checkpoint, network.state_dict(), progress, _momentum(optimiser, step))
+                _save(checkpoint, network.state_dict(), progress, _momentum(optimiser, step), step.state)
                 last_save = time.monotonic()
     return progress
 
@@ -166,6 +180,7 @@ def _epoch(
     step: Step,
     source: Source,
     epoch: int,
+    epoch_of_call: int,
     rate: Callable[[float], float],
     watch: Watch,
 ) -> tuple[float, float]:
@@ -180,25 +195,37 @@ def _epoch(
     right = torch.zeros((), dtype=torch.int64, device=device)
     seen = 0
     steps = steps_per_epoch(len(source.train), source.batch)
+    compute_loss = step.loss or _cross_entropy
     batches = source.train.epoch(source.seed, epoch, source.batch, source.augment)
     for number, (images, labels) in enumerate(batches):
         if watch.should_stop():
             raise Stopped
+        if step.before_step is not None:
+            step.before_step(epoch_of_call * steps + number)
+        learning_rate = rate(number / steps)
         for group in optimiser.param_groups:
-            group["lr"] = rate(number / steps)
+            group["lr"] = learning_rate
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
-            logits = network(images)
-            loss = cross_entropy(logits, labels)
+            logits, loss = compute_loss(network, images, labels)
         if step.penalty is not None:
             loss = loss + step.penalty()
         torch.autograd.backward(loss)
+        if step.after_backward is not None:
+            step.after_backward()
         optimiser.step()
+        if step.after_step is not None:
+            step.after_step(learning_rate)
         with torch.no_grad():
             loss_sum += loss.detach() * len(labels)
             right += (logits.argmax(dim=1) == labels).sum()
         seen += len(labels)
     return float(loss_sum) / seen, int(right) / seen
+
+
+def _cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    logits = network(images)
+    return logits, cross_entropy(logits, labels)
 
 
 def _optimiser(step: Step) -> torch.optim.SGD:
@@ -249,21 +276,36 @@ def _load_momentum(optimiser: torch.optim.SGD, parameters: Sequence[nn.Parameter
         optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(buffer).detach()
 
 
-def _save(checkpoint: Checkpoint, weights: dict[str, Tensor], progress: Progress, momentum: dict[str, Tensor]) -> None:
+def _save(
+    checkpoint: Checkpoint,
+    weights: Mapping[str, Tensor],
+    progress: Progress,
+    momentum: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+) -> None:
     tensors = {f"network.{name}": tensor for name, tensor in weights.items()}
     tensors |= {f"momentum.{name}": tensor for name, tensor in momentum.items()}
+    tensors |= {f"state.{name}": tensor for name, tensor in state.items()}
     checkpoint.save(tensors, asdict(progress))
 
 
 def _restore(
-    network: nn.Module, tensors: dict[str, Tensor], facts: dict[str, Any]
+    network: nn.Module, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], facts: dict[str, Any]
 ) -> tuple[Progress, dict[str, Tensor]]:
-    weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    network.load_state_dict(weights)
-    momentum = {name.removeprefix("momentum."): t for name, t in tensors.items() if name.startswith("momentum.")}
-    return Progress(**facts), momentum
+    network.load_state_dict(_under("network.", tensors))
+    saved = _under("state.", tensors)
+    with torch.no_grad():
+        for name, tensor in state.items():
+            tensor.copy_(saved[name])
+    return Progress(**facts), _under("momentum.", tensors)
 
 
-def save_finished(checkpoint: Checkpoint, network: nn.Module, progress: Progress) -> None:
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def save_finished(
+    checkpoint: Checkpoint, network: nn.Module, progress: Progress, state: Mapping[str, Tensor] | None = None
+) -> None:
     """Saves the end of a training that more work of the same stage follows."""
-    _save(checkpoint, network.state_dict(), progress, {})
+    _save(checkpoint, network.state_dict(), progress, {}, state or {})

@@ -217,3 +217,49 @@ def test_a_decision_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     found = Decision.read(tmp_path, "a" * 64)
     assert (found.kept, found.base) == (decision.kept, decision.base)
     assert torch.equal(found.changed["features.0.weight"], torch.ones(2, 2))
+
+
+def test_what_is_computed_outside_training_is_billed(make: Make) -> None:
+    task = make()
+    task.bill(1_000)
+    task.bill(234)
+    assert task.training_macs == 1_234
+
+
+def test_what_an_image_costs_beside_the_network_is_billed(make: Make) -> None:
+    plain, taught = make(), make()
+    for task, extra in ((plain, 0), (taught, 1_000)):
+        parameters = list(task.network.parameters())
+        options = {"learning_rate": [0.01], "parameters": parameters, "momentum": 0.0, "weight_decay": 0.0}
+        task.train(task.network, epochs=1, extra_macs_per_image=extra, **options)
+    assert taught.training_macs - plain.training_macs == 1_000 * len(taught._train)
+
+
+def test_as_many_learning_rates_as_epochs_are_asked_for(make: Make) -> None:
+    task = make()
+    with pytest.raises(StageFailure, match="trains 2 epochs and gave 1 learning rates"):
+        task.train(task.network, epochs=2, learning_rate=[0.1], parameters=[], momentum=0.0, weight_decay=0.0)
+
+
+def test_held_out_images_are_for_methods_that_declare_it(make: Make) -> None:
+    with pytest.raises(StageFailure, match="does not declare `needs_held_out`"):
+        make().held_out_batches()
+
+
+def test_held_out_images_come_whole_and_unaugmented(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make()
+    monkeypatch.setattr(method("random"), "needs_held_out", True)
+    first, again = (torch.cat([images for images, _ in task.held_out_batches()]) for _ in range(2))
+    assert torch.equal(first, again)
+    assert len(first) == 144
+
+
+def test_passes_over_the_training_images_have_orders_of_their_own(make: Make) -> None:
+    task = make()
+
+    def labels(epoch: int) -> list[int]:
+        return torch.cat([each for _, each in task.training_batches(epoch=epoch)]).tolist()
+
+    assert labels(0) == labels(0)
+    assert labels(0) != labels(1)
+    assert sorted(labels(0)) == sorted(labels(1))
