@@ -138,7 +138,7 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
         "dataset": cell.data.name,
         "dataset_images": cell.data.train_images,
         "method": cell.method,
-        "params": cell.params,
+        "parameters": cell.params,
         "point": cell.point,
         "seed": cell.seed,
         "budget": asdict(cell.budget) if cell.budget is not None else None,
