@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from harness.data.batches import steps_per_epoch
 from harness.plan.stages import Chain, training_images
@@ -34,6 +36,54 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class SearchBill:
+    """What the evaluations of a search cost, beside the epochs that every method trains.
+
+    Attributes:
+        evaluations: how many different networks were tried.
+        epochs: passes over the training images that they trained for together, in parts.
+        macs: multiply-adds of their training, statistics and scoring; part of the row's training MACs.
+        seconds: part of the row's device seconds.
+    """
+
+    evaluations: int = 0
+    epochs: float = 0.0
+    macs: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, evaluations: Sequence[Evaluated]) -> SearchBill:
+        """The sum over what was tried."""
+        return cls(
+            len(evaluations),
+            round(math.fsum(each.epochs for each in evaluations), 9),
+            sum(each.macs for each in evaluations),
+            math.fsum(each.seconds for each in evaluations),
+        )
+
+    def __str__(self) -> str:
+        networks = f"{self.evaluations:,} network{'s' if self.evaluations != 1 else ''} tried"
+        training = f"trained for {self.epochs:.3g} epochs in all" if self.epochs else "without training"
+        return f"{networks}, {training}, beside the epochs of the table"
+
+
+class Evaluated(Protocol):
+    """What one evaluation cost."""
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training images."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds."""
+
+    @property
+    def seconds(self) -> float:
+        """Of the device."""
+
+
+@dataclass(frozen=True)
 class Row:
     """One cell and what is known of it.
 
@@ -54,9 +104,10 @@ class Row:
         epochs: {stage: epochs trained for this cell}, including the shared dense stage.
         training_macs: multiply-adds of all training that the cell needed, shared stages counted in full.
         device_seconds: of all its stages, shared ones in full.
+        search: what the networks that a search tried cost, in the two figures before; zeros where nothing was tried.
         train_images: how many images its weights were trained on.
         widths: {group: (kept, of how many)} of the groups that could be cut, in the network's order.
-        strength: (name, value stated in the suite, factor by which the recipe's steps scale it), or None.
+        strength: (name, value stated in the suite or solved for, factor by which the recipe's steps scale it), or None.
         curve: one point an epoch.
         notes: phrases that a reader must know.
         provenance: commit, versions, device, threads and so on of the measuring stage.
@@ -81,6 +132,7 @@ class Row:
     epochs: dict[str, int] = field(default_factory=dict)
     training_macs: int | None = None
     device_seconds: float | None = None
+    search: SearchBill = SearchBill()
     train_images: int | None = None
     widths: dict[str, tuple[int, int]] = field(default_factory=dict)
     strength: tuple[str, float, float] | None = None
@@ -101,6 +153,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         images = training_images(cell.data, cell.recipe.all_train and not author.needs_held_out)
         factor = author.strength_factor(params, steps_per_epoch(images, cell.recipe.batch), cell.recipe.epochs.search)
         strength = (author.strength, float(getattr(params, author.strength)), factor)
+    if strength is not None and chain.solution is not None and chain.solution.tries:
+        strength = (strength[0], chain.solution.best.strength, strength[2])
     if state != "done" or measure is None:
         return Row(cell=cell, state=state, reason=reason, strength=strength)
     told = {stage.kind: ledger.result(stage.key) or {} for stage in chain.stages}
@@ -127,16 +181,43 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         dense_params=measured["dense_params"],
         dense_paper_flops=measured["dense_paper_flops"],
         dense_paper_params=measured["dense_paper_params"],
-        target=deciding.get("target"),
-        target_metric=deciding.get("metric", "macs"),
+        target=deciding.get("target") if chain.solution is None else chain.solution.target,
+        target_metric=cell.budget.metric if cell.budget is not None else deciding.get("metric", "macs"),
         epochs=epochs,
         training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
         device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told),
+        search=SearchBill(**deciding.get("search", {})),
         train_images=told["finetune"].get("train_images"),
         widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
         strength=strength,
         curve=tuple(CurvePoint(**point) for facts in shown_curve for point in facts.get("curve", ())),
-        notes=tuple(note for facts in all_told for note in facts.get("notes", ())),
+        notes=_notes(chain, all_told),
         provenance=measured.get("provenance", {}),
         key=measure.key,
     )
+
+
+def _notes(chain: Chain, told: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What the stages say that led to the network, and how its strength was found."""
+    solution = chain.solution
+    if solution is None:
+        return tuple(note for facts in told for note in facts.get("notes", ()))
+    found = []
+    for stage, facts in zip(chain.stages, told, strict=True):
+        if stage.kind != "compress" or stage.key == chain.deciding:
+            found += facts.get("notes", ())
+    count = len(solution.tries)
+    metric = chain.cell.budget.metric if chain.cell.budget is not None else "macs"
+    gap = f"{100 * (solution.best.cost / solution.target - 1):+.2f} %"
+    searches = f"{count} search{'es' if count > 1 else ''}"
+    name = method(chain.cell.method).strength
+    if solution.reached:
+        found.append(f"{name} = {solution.best.strength:g} found by {searches}, {gap} from its {metric} budget")
+    else:
+        found.append(
+            f"{name} = {solution.best.strength:g} is the nearest of {searches}: "
+            f"{gap} from its {metric} budget, not within {100 * solution.within:g} %"
+        )
+    if not solution.monotone:
+        found.append(f"{metric} do not change steadily with {name}, so that another {name} may land nearer")
+    return tuple(found)
