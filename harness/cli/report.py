@@ -73,7 +73,7 @@ def report(
             "which suite? `report SUITE`, `report --recorded FOLDER`, or `report --check` for all committed"
         )
     rows, facts, folder = (
-        _recorded(recorded) if recorded is not None else _of_suite(suite or "", profile, set_, results)
+        of_recorded(recorded) if recorded is not None else of_suite(suite or "", profile, set_, results)
     )
     if check:
         from harness.report.check import check_report
@@ -89,7 +89,7 @@ def report(
         print(path)
 
 
-def _of_suite(
+def of_suite(
     suite: str, profile: str | None, set_: list[str] | None, results: Path | None
 ) -> tuple[list[Row], SuiteFacts, Path]:
     """Rows and facts of a suite, and the folder of its report."""
@@ -106,7 +106,8 @@ def _of_suite(
     return rows, suite_facts(declared), folder / "report"
 
 
-def _recorded(folder: Path) -> tuple[list[Row], SuiteFacts, Path]:
+def of_recorded(folder: Path) -> tuple[list[Row], SuiteFacts, Path]:
+    """Recorded rows and facts, and the folder itself."""
     from harness.report.recorded import RECORDED, read_recorded
 
     return (*read_recorded(folder / RECORDED), folder)

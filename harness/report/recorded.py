@@ -124,7 +124,12 @@ def _row(record: dict[str, Any], cells: Sequence[Cell]) -> Row:
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(kind)
+    from harness.suite.study import Tuned
+
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    # Cells and studies name each other, and import each other for the type checker alone.
+    adapter.rebuild(force=True, _types_namespace={"Cell": Cell, "Tuned": Tuned})
+    return adapter
 
 
 def _dumped(value: object) -> str:

@@ -26,8 +26,8 @@ Pictures = dict[str, list[tuple[str, str]]]
 def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Writes the report's files and gives their paths.
 
-    `md`: report.md. `latex`: report.tex. `csv`: table.csv, differences.csv, rows.csv, rows.jsonl, curves.csv,
-    recorded.json.
+    `md`: report.md. `latex`: report.tex. `csv`: table.csv, differences.csv, rows.csv, rows.jsonl, curves.csv and
+    recorded.json, and fair.csv where lines compete at equal budgets.
     `png`, `pdf`: pareto_macs, pareto_params, widths, curves; with several backbones, each with the backbone's name.
     With published rows also published.csv; with a supernet also choices.md, choices.csv and the pictures of choices.
 
@@ -75,6 +75,8 @@ def report_texts(
         "curves.csv": ("csv", lambda: records.curves_csv(rows)),
         RECORDED: ("csv", lambda: recorded_json(rows, facts)),
     }
+    if any(table.fair_lines is not None for table in made):
+        texts["fair.csv"] = ("csv", lambda: records.fair_csv(made))
     if facts.published is not None:
         texts["published.csv"] = ("csv", lambda: records.published_csv(made))
     if any(table.chosen for table in made):

@@ -16,7 +16,7 @@ def checkout(tmp_path: Path) -> Path:
     """A folder with committed results and a README that quotes them."""
     folder = tmp_path / "results" / "measured" / "vgg.cpu"
     write_report(grid(strengths=(1e-4,), seeds=(0,)), facts(), folder, ["md", "latex", "csv"])
-    [line] = [line for line in (folder / "report.md").read_text().splitlines() if line.startswith("| Dense |")]
+    line = next(line for line in (folder / "report.md").read_text().splitlines() if line.startswith("| Dense |"))
     top1 = line.split(" | ")[4]
     (tmp_path / "README.md").write_text(f"<!--rows vgg.cpu | Top-1 (%) | Dense-->{top1}<!--/rows--> %\n")
     return tmp_path
@@ -25,7 +25,7 @@ def checkout(tmp_path: Path) -> Path:
 def test_committed_reports_and_quoted_figures_are_checked_without_a_suite(checkout: Path) -> None:
     found = call(checkout, "report", "--check")
     assert (found.status, found.err) == (0, "")
-    assert found.out == "8 texts of reports, 1 quoted figures: all are what the rows give\n"
+    assert found.out == "9 texts of reports, 1 quoted figures: all are what the rows give\n"
 
 
 def test_a_report_that_differs_fails_with_the_difference(checkout: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_report_that_differs_fails_with_the_difference(checkout: Path) -> None
     assert found.status == 1
     assert "-| Dence" in found.out
     assert "+| Dense" in found.out
-    assert found.err == "8 texts of reports, 1 quoted figures: 1 differ from the rows\n"
+    assert found.err == "9 texts of reports, 1 quoted figures: 1 differ from the rows\n"
 
 
 def test_a_quoted_figure_that_differs_fails(checkout: Path) -> None:
