@@ -139,12 +139,9 @@ def compare(
         pairings = _pairings(shown, a, b)
         if pairings:
             title = f"{facts.backbone_title(backbone)} on {facts.data_title}"
-            names = [facts.method_title(entry.cell.method) for entry in (pairings[0].a, pairings[0].b)]
-            found.append(
-                Comparison(
-                    backbone, title, *names, tuple(pairings), tuple(_networks(pairings, hits)), _curves(pairings)
-                )
-            )
+            first, second = (facts.method_title(entry.cell.method) for entry in (pairings[0].a, pairings[0].b))
+            networks = tuple(_networks(pairings, hits))
+            found.append(Comparison(backbone, title, first, second, tuple(pairings), networks, _curves(pairings)))
     if not found:
         raise UserError(f"{a} and {b} have met no budget in common: give both a `budget`, or let one `match` the other")
     return found

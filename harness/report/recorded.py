@@ -103,7 +103,7 @@ class _Cells:
 
 def _cell(record: dict[str, Any], known: Sequence[Cell]) -> Cell:
     own = {name: value for name, value in record.items() if name not in (*_PARTNERS, "candidates")}
-    cell = _adapter(Cell).validate_python(own)
+    cell: Cell = _adapter(Cell).validate_python(own)
     return replace(
         cell,
         match=known[record["match"]] if "match" in record else None,
@@ -117,7 +117,8 @@ def _row(record: dict[str, Any], cells: Sequence[Cell]) -> Row:
         "cell": cells[record["cell"]],
         "curve": tuple(CurvePoint(*point) for point in record.get("curve", ())),
     }
-    return _adapter(Row).validate_python(figures)
+    row: Row = _adapter(Row).validate_python(figures)
+    return row
 
 
 @cache
