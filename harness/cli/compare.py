@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness.cli.options import JsonOption, ProfileOption, ResultsOption, SetOption
-
-if TYPE_CHECKING:
-    from harness.stats.hits import Hits
-    from harness.store.rows import Row
 
 
 def compare(
@@ -30,6 +26,7 @@ def compare(
     from harness.cli.report import of_recorded, of_suite
     from harness.report.compare import compare as compared
     from harness.report.compare_words import compare_records, compare_text
+    from harness.report.hits import hits_in
     from harness.report.recorded import RECORDED
 
     if (Path(suite) / RECORDED).is_file():
@@ -37,28 +34,10 @@ def compare(
     else:
         rows, facts, report = of_suite(suite, profile, set_, results)
         folder = report.parent
-    found = compared(rows, facts, a, b, lambda row: stored_hits(folder, row))
+    found = compared(rows, facts, a, b, hits_in(folder))
     if as_json:
         print(
             json.dumps({"suite": facts.name, "profile": facts.profile, "comparisons": compare_records(found)}, indent=2)
         )
         return
     print("\n\n".join(compare_text(one) for one in found))
-
-
-def stored_hits(results: Path, row: Row) -> Hits | None:
-    """Which test images a row's network classifies right; None where its artifact is not in the folder.
-
-    Raises:
-        UserError: the artifact is damaged.
-    """
-    from harness.errors import UserError
-    from harness.stats.hits import unpacked
-    from harness.store.artifacts import artifact_folder, read_artifact
-
-    if not row.key or not artifact_folder(results, row.key).is_dir():
-        return None
-    try:
-        return unpacked(read_artifact(results, row.key, "hits.safetensors"))
-    except ValueError as error:
-        raise UserError(f"hits of {row.cell.label}: {error}") from None

@@ -83,9 +83,7 @@ def report(
     if as_json:
         print(json.dumps(report_json(rows, facts), indent=2))
         return
-    from harness.report.write import write_report
-
-    for path in write_report(rows, facts, into or folder, formats):
+    for path in _written(rows, facts, into or folder, formats, folder.parent if recorded is None else None):
         print(path)
 
 
@@ -145,10 +143,18 @@ def _told(checked: Sequence[Checked]) -> None:
 
 
 def write(suite: Suite, rows: list[Row], folder: Path, formats: list[str]) -> list[Path]:
-    """Writes the report's files and gives their paths."""
+    """Writes the report of a run into a folder of its results, and gives the files' paths."""
+    return _written(rows, suite_facts(suite), folder, formats, folder.parent)
+
+
+def _written(rows: list[Row], facts: SuiteFacts, folder: Path, formats: list[str], results: Path | None) -> list[Path]:
+    """Writes a report, and with its data the hits that are stored in `results`; gives the files' paths."""
+    from harness.report.hits import record_hits
     from harness.report.write import write_report
 
-    return write_report(rows, suite_facts(suite), folder, formats)
+    paths = write_report(rows, facts, folder, formats)
+    hits = record_hits(rows, results, folder) if results is not None and "csv" in formats else None
+    return [*paths, hits] if hits is not None else paths
 
 
 def suite_facts(suite: Suite) -> SuiteFacts:

@@ -27,22 +27,29 @@ class McNemar:
     p: float
 
 
-def unpacked(stored: bytes) -> Hits:
-    """One bool an image, from the content of a stored `hits.safetensors` (one bit an image, first in the highest bit).
+def unpacked(stored: bytes) -> dict[str, Hits]:
+    """One bool an image for each tensor of a safetensors file (one bit an image, first in the highest bit).
 
     Up to seven images are made up at the end, classified wrong, where the number of images is no multiple of eight.
 
     Raises:
-        ValueError: the file is not a safetensors file with `hits`.
+        ValueError: the content is no safetensors file.
     """
     import numpy as np
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        return np.unpackbits(load(stored)["hits"]).astype(bool)
-    except (SafetensorError, KeyError, TypeError) as error:
+        return {name: np.unpackbits(bits).astype(bool) for name, bits in load(stored).items()}
+    except (SafetensorError, TypeError) as error:
         raise ValueError(f"not a file of hits: {error}") from None
+
+
+def packed_hits(hits: Hits) -> NDArray[np.uint8]:
+    """One bit an image, as `unpacked` reads it."""
+    import numpy as np
+
+    return np.packbits(hits)
 
 
 def mcnemar(a: Hits, b: Hits) -> McNemar:

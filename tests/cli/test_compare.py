@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import save
 
-from harness.cli.compare import stored_hits
-from harness.errors import UserError
 from harness.report.write import write_report
-from harness.store.artifacts import artifact_folder, write_artifact
 from tests.cli.calling import call
-from tests.report.made_up import cell, done, facts, grid
-
-KEY = "ab" * 32
+from tests.report.made_up import facts, grid
 
 
 @pytest.fixture
@@ -51,24 +44,3 @@ def test_mistakes_are_one_line(words: tuple[str, ...], message: str, recorded: P
     assert found.status == 2
     assert message in found.err
     assert len(found.err.splitlines()) == 1
-
-
-def test_hits_are_read_from_the_artifact_of_the_measuring_stage(tmp_path: Path) -> None:
-    write_artifact(tmp_path, KEY, {"hits.safetensors": save({"hits": np.array([0b10100000], np.uint8)})})
-    found = stored_hits(tmp_path, done(cell("dense"), 0.9, key=KEY))
-    assert found is not None
-    assert found.tolist() == [True, False, True, *[False] * 5]
-
-
-def test_a_folder_without_the_artifact_has_no_hits(tmp_path: Path) -> None:
-    assert stored_hits(tmp_path, done(cell("dense"), 0.9, key=KEY)) is None
-    assert stored_hits(tmp_path, done(cell("dense"), 0.9)) is None
-
-
-def test_damaged_hits_are_refused_by_name(tmp_path: Path) -> None:
-    write_artifact(tmp_path, KEY, {"hits.safetensors": b"nothing"})
-    with pytest.raises(UserError, match="vgg16/cifar10/dense/seed=0: not a file of hits"):
-        stored_hits(tmp_path, done(cell("dense"), 0.9, key=KEY))
-    (artifact_folder(tmp_path, KEY) / "hits.safetensors").write_bytes(b"longer than it was")
-    with pytest.raises(UserError, match="is damaged"):
-        stored_hits(tmp_path, done(cell("dense"), 0.9, key=KEY))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from harness.stats.hits import McNemar, mcnemar, unpacked
+from harness.stats.hits import McNemar, mcnemar, packed_hits, unpacked
 
 
 def counted(both: int, only_a: int, only_b: int, neither: int) -> McNemar:
@@ -42,15 +42,17 @@ def test_different_test_splits_are_refused() -> None:
         mcnemar(np.zeros(8, bool), np.zeros(16, bool))
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=40))
-def test_stored_bits_come_back_and_are_filled_up_with_misses(hits: list[bool]) -> None:
-    found = unpacked(save({"hits": np.packbits(np.array(hits))}))
-    assert found[: len(hits)].tolist() == hits
-    assert not found[len(hits) :].any()
-    assert len(found) % 8 == 0
+@given(st.dictionaries(st.text("abc", min_size=1), st.lists(st.booleans(), min_size=1, max_size=40), max_size=3))
+def test_stored_bits_come_back_and_are_filled_up_with_misses(hits: dict[str, list[bool]]) -> None:
+    found = unpacked(save({name: packed_hits(np.array(values)) for name, values in hits.items()}))
+    assert found.keys() == hits.keys()
+    for name, values in hits.items():
+        assert found[name][: len(values)].tolist() == values
+        assert not found[name][len(values) :].any()
+        assert len(found[name]) == -(-len(values) // 8) * 8
 
 
-@pytest.mark.parametrize("stored", [b"", b"{}", save({"other": np.zeros(1, np.uint8)})])
-def test_a_file_without_hits_is_refused(stored: bytes) -> None:
+@pytest.mark.parametrize("stored", [b"", b"{}", b"nothing", save({"other": np.zeros(1, np.float32)})])
+def test_what_holds_no_bits_is_refused(stored: bytes) -> None:
     with pytest.raises(ValueError, match="not a file of hits"):
         unpacked(stored)
