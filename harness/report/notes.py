@@ -163,8 +163,9 @@ def paired(partner: str) -> tuple[str, ...]:
     return (
         f"Δ top-1 is the method's minus that of {partner}, seed by seed; ± is the half-width of a 95 % paired "
         "t-interval over the seeds that both have. Δ MACs is what is left of the difference in executed MACs.",
-        "An interval that holds 0 decides nothing: its half-width is the smallest difference that these seeds could "
-        "have shown. The intervals are not corrected for how many they are.",
+        "p is that of Student's paired t-test, corrected by Holm over all differences of this table: below 0.05 the "
+        "two differ. Detectable is the smallest true difference that so many seeds, varying as these do, would show in "
+        "four tables of five (uncorrected); a smaller one cannot be told from none here.",
     )
 
 
