@@ -127,8 +127,10 @@ class Entry:
     def epochs(self) -> str:
         """Epochs by stage, such as "100+20+120"; stages without any are left out."""
         found = [tuple(row.epochs.get(stage, 0) for stage in STAGES) for row in self.done]
-        texts = dict.fromkeys("+".join(str(count) for count in counts if count) for counts in found)
-        return " or ".join(text for text in texts if text)
+        texts = dict.fromkeys("+".join(str(count) for count in each if count) for each in found)
+        counts = sorted({row.tuning_epochs for row in self.done})
+        tuning = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0] if counts and counts[0] else "")
+        return " or ".join(text for text in texts if text) + (f" + {tuning} of tuning" if tuning else "")
 
     @property
     def train_images(self) -> str:
@@ -201,18 +203,20 @@ class _GridPoints:
         known = self._by_cell.get(id(cell))
         if known is not None:
             return known[1]
+        tuned = cell.tuned
         key = (
             cell.backbone,
             cell.data,
             cell.method,
-            json.dumps(cell.params, sort_keys=True),
+            # what a study chose is known of its own rows, not of cells that name them as partners
+            json.dumps(cell.params if tuned is None else [tuned.study.name, tuned.rank], sort_keys=True),
             cell.solve,
             cell.recipe,
             cell.budget,
             None if cell.match is None else self.number(cell.match),
             (cell.allocate, cell.normalise, cell.profile),
             None if cell.widths_of is None else self.number(cell.widths_of),
-            tuple(self.number(candidate) for candidate in cell.candidates),
+            tuple(self.number(candidate) for candidate in cell.candidates if tuned is None),
             cell.cuts,
         )
         number = self._numbers.setdefault(key, len(self._numbers))
@@ -230,6 +234,11 @@ class _Titles:
         self._strengths: dict[int, tuple[str, float, float]] = {}
         self._by_method: dict[str, Counter[tuple[str, float]]] = {}
         self._names: dict[int, str] = {}
+        self._settled = {
+            points.number(row.cell): row.cell
+            for row in rows
+            if row.study is not None and row.cell.tuned is not None and row.cell.tuned.rank < len(row.study.best)
+        }
         for row in rows:
             if row.strength is not None:
                 self._strengths[points.number(row.cell)] = row.strength
@@ -249,7 +258,7 @@ class _Titles:
     def name(self, cell: Cell) -> str:
         point = self._points.number(cell)
         if point not in self._names:
-            self._names[point] = self._made(cell, point)
+            self._names[point] = self._made(self._settled.get(point, cell), point)
         return self._names[point]
 
     def _made(self, cell: Cell, point: int) -> str:
@@ -261,11 +270,19 @@ class _Titles:
         stated = []
         if cell.solve is not None:
             stated.append(f"{symbol(strength, is_scaled(factor))} solved for" if strength else "solved for")
+        if cell.tuned is not None:
+            study = cell.tuned.study
+            stated.append(study.name if study.best == 1 else f"{study.name} {cell.tuned.rank + 1}")
         for name in cell.shown:
-            if name not in cell.params or (name == strength and cell.candidates):
+            if name not in cell.params or (cell.tuned is None and name == strength and cell.candidates):
                 continue
+            if cell.tuned is not None and point not in self._settled:
+                continue  # what stands in for values that are not known yet
             scaled = name == strength and is_scaled(factor)
-            stated.append(f"{symbol(name, scaled)} = {numbers.plain(cell.params[name])}")
+            value = cell.params[name]
+            if cell.tuned is not None and isinstance(value, float):
+                value = float(f"{value:.3g}")
+            stated.append(f"{symbol(name, scaled)} = {numbers.plain(value)}")
         if cell.allocate == "global":
             stated.append("global allocation" + ("" if cell.normalise == "mean" else f", norm {cell.normalise}"))
         elif cell.allocate == "per_mac":

@@ -10,6 +10,7 @@ from harness.report import numbers
 from harness.report.counts import Counts
 from harness.report.entries import NEARLY_EQUAL, Entry, is_scaled, symbol
 from harness.report.facts import SuiteFacts
+from harness.report.studies import tuned_note
 from harness.store.rows import Row
 
 _LONGEST_REASON = 160
@@ -29,6 +30,8 @@ def footnotes(entry: Entry) -> list[str]:
             reason if len(reasons) == 1 else f"{reason} ({count})" for reason, count in reasons.most_common()
         )
         found.append(f"{len(entry.failed)} of {asked} failed: {told}")
+    if entry.done and entry.done[0].study is not None:
+        found.append(tuned_note(entry.done[0]))
     missed = _missed_budget(entry)
     if missed:
         found.append(missed)

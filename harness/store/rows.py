@@ -11,6 +11,7 @@ from harness.data.batches import steps_per_epoch
 from harness.plan.stages import Chain, training_images
 from harness.registry import method
 from harness.store.ledger import Ledger
+from harness.store.studies import Bill, StudyRecord, study_record
 from harness.suite.cell import Cell
 
 State = Literal["waiting", "running", "done", "failed"]
@@ -112,6 +113,9 @@ class Row:
         notes: phrases that a reader must know.
         provenance: commit, versions, device, threads and so on of the measuring stage.
         key: content key of the measuring stage.
+        study: the study that its parameters come from, once that has ended. What it took is in `training_macs` and
+            `device_seconds`, but for stages that the row has on its own bill.
+        tuning_epochs: of the study, likewise.
     """
 
     cell: Cell
@@ -140,6 +144,8 @@ class Row:
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     key: str = ""
+    study: StudyRecord | None = None
+    tuning_epochs: int = 0
 
 
 def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
@@ -156,7 +162,7 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
     if strength is not None and chain.solution is not None and chain.solution.tries:
         strength = (strength[0], chain.solution.best.strength, strength[2])
     if state != "done" or measure is None:
-        return Row(cell=cell, state=state, reason=reason, strength=strength)
+        return Row(cell=cell, state=state, reason=reason, strength=strength, study=study_record(cell, ledger))
     told = {stage.kind: ledger.result(stage.key) or {} for stage in chain.stages}
     all_told = [ledger.result(stage.key) or {} for stage in chain.stages]
     measured = told["measure"]
@@ -167,6 +173,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         if stage.kind != "measure":
             name = "compress" if stage.kind == "trim" else stage.kind
             epochs[name] = epochs.get(name, 0) + int(facts.get("epochs", 0))
+    study = study_record(cell, ledger)
+    tuning = study.bill({stage.key for stage in chain.stages}) if study is not None else Bill(0, 0, 0.0)
     shown_curve = [told.get("dense", {}), deciding, told["finetune"]]
     return Row(
         cell=cell,
@@ -184,8 +192,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         target=deciding.get("target") if chain.solution is None else chain.solution.target,
         target_metric=cell.budget.metric if cell.budget is not None else deciding.get("metric", "macs"),
         epochs=epochs,
-        training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
-        device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told),
+        training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told) + tuning.training_macs,
+        device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told) + tuning.seconds,
         search=SearchBill(**deciding.get("search", {})),
         train_images=told["finetune"].get("train_images"),
         widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
@@ -194,6 +202,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         notes=_notes(chain, all_told),
         provenance=measured.get("provenance", {}),
         key=measure.key,
+        study=study,
+        tuning_epochs=tuning.epochs,
     )
 
 
