@@ -230,7 +230,7 @@ def _reopened(closed: KeptChannels, kept: KeptChannels, graph: ChannelGraph) -> 
         len(set(kept.get(name, range(group.size))) - set(closed.get(name, range(group.size))))
         for name, group in graph.groups.items()
     )
-    return f"{count} channel{'s' if count != 1 else ''} that the search closed kept after all"
+    return f"{count} channel{'s' if count != 1 else ''} opened again"
 
 
 def _widths(graph: ChannelGraph, kept: KeptChannels) -> dict[str, int]:
