@@ -15,7 +15,9 @@ from harness.report.entries import Entry, entries, sorted_by_cost, sorted_by_hel
 from harness.report.facts import SuiteFacts
 from harness.report.paired import Difference, differences
 from harness.report.published import PublishedRow, not_comparable, published_rows
+from harness.report.studies import studies, study_blocks
 from harness.store.rows import Row
+from harness.store.studies import StudyRecord
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Table:
         quoted: all published rows.
         differences: behind `paired`.
         chosen: what each point kept of a supernet; empty for other networks.
+        studied: one block for each study that lines rest on.
+        studies: behind `studied`.
     """
 
     backbone: str
@@ -45,6 +49,8 @@ class Table:
     quoted: tuple[PublishedRow, ...]
     differences: tuple[Difference, ...]
     chosen: tuple[Choices, ...] = ()
+    studied: tuple[Block, ...] = ()
+    studies: tuple[StudyRecord, ...] = ()
 
     def title_of(self, entry: Entry) -> str:
         """What a picture calls an entry: its title, and what may be cut if the lines differ in that."""
@@ -69,7 +75,7 @@ class Table:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """All that comes after the main block, in the order printed."""
-        return (*self.paired, *self.choices, *((self.published,) if self.published is not None else ()))
+        return (*self.paired, *self.studied, *self.choices, *((self.published,) if self.published is not None else ()))
 
 
 def tables(rows: Sequence[Row], facts: SuiteFacts) -> list[Table]:
@@ -104,6 +110,8 @@ def _table(backbone: str, rows: Sequence[Row], facts: SuiteFacts, published: lis
         quoted=tuple(published),
         differences=tuple(compared),
         chosen=tuple(choices(shown, marked_cuts=cuts_differ)),
+        studied=study_blocks(rows, facts),
+        studies=tuple(studies(rows)),
     )
 
 
