@@ -60,6 +60,7 @@ def test_every_block_is_a_file_or_commands() -> None:
     assert [block.file for block in blocks() if block.file] == ["methods/spread.py", "spread.yaml"]
 
 
+@pytest.mark.slow
 def test_the_blocks_run_from_first_to_last_and_end_in_the_table(checkout: Path) -> None:
     for block in blocks():
         if block.file is not None:
