@@ -93,7 +93,7 @@ def print_plan(suite: Suite, grid: Grid) -> None:
             for stage in chain.stages
         )
         key = chain.measure.key[:12] if chain.measure else "–"
-        epochs = sum(stage.epochs for stage in chain.stages)
+        epochs = sum(stage.epochs for stage in chain.own_stages)
         shown = f"{epochs:>6}" if chain.measure else "     ?"
         reason = f"  ({state.reason})" if state.reason else ""
         print(f"{chain.cell.label:<{width}}  {key:<12} {state.state:<8} {shown}  {stages}{reason}")

@@ -13,11 +13,13 @@ from harness.report.facts import SuiteFacts
 from harness.stats.intervals import Interval, mean_interval
 from harness.store.rows import Row
 from harness.suite.cell import Cell
+from harness.suite.protocol import DEFAULT_TRACK, Scratch
 
 Figure = Literal["macs", "params", "paper_flops", "paper_params", "training_macs", "device_seconds"]
 Cost = Literal["macs", "params", "paper_flops", "paper_params"]
-Kind = Literal["natural", "budget", "match", "widths"]
+Kind = Literal["natural", "budget", "match", "widths", "scratch"]
 
+SCRATCH_TITLES: dict[Scratch, str] = {"epochs": "epochs", "macs": "training MACs"}
 STAGES = ("dense", "compress", "finetune")
 NEARLY_EQUAL = 0.01
 """Relative difference of two costs below which they count as equal."""
@@ -80,6 +82,8 @@ class Entry:
     @property
     def kind(self) -> Kind:
         """What sets how much is cut."""
+        if self.cell.scratch is not None:
+            return "scratch"
         if self.cell.widths_of is not None:
             return "widths"
         if self.cell.match is not None:
@@ -125,9 +129,12 @@ class Entry:
 
     @property
     def epochs(self) -> str:
-        """Epochs by stage, such as "100+20+120"; stages without any are left out."""
-        found = [tuple(row.epochs.get(stage, 0) for stage in STAGES) for row in self.done]
-        texts = dict.fromkeys("+".join(str(count) for count in each if count) for each in found)
+        """Epochs by stage, such as "100+20+120", stages without any left out; "(+120)" are tried and not taken."""
+        found = [(tuple(row.epochs.get(stage, 0) for stage in STAGES), row.tried_epochs) for row in self.done]
+        texts = dict.fromkeys(
+            "+".join(str(count) for count in stages if count) + (f" (+{tried})" if tried else "")
+            for stages, tried in found
+        )
         counts = sorted({row.tuning_epochs for row in self.done})
         tuning = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0] if counts and counts[0] else "")
         return " or ".join(text for text in texts if text) + (f" + {tuning} of tuning" if tuning else "")
@@ -154,7 +161,7 @@ def entries(rows: Sequence[Row], facts: SuiteFacts) -> list[Entry]:
     found = []
     for position, (point, group) in enumerate(gathered.items()):
         cell = group[0].cell
-        partner = cell.match or cell.widths_of
+        partner = cell.partner
         found.append(
             Entry(
                 point=point,
@@ -175,12 +182,13 @@ def sorted_by_cost(found: Sequence[Entry]) -> list[Entry]:
     """
     by_point = {entry.point: entry for entry in found}
 
-    def place(entry: Entry) -> tuple[bool, float, bool, int]:
+    def place(entry: Entry) -> tuple[bool, float, int, bool, int]:
         partner = by_point.get(entry.partner) if entry.partner is not None else None
         own, theirs = entry.spread("macs"), partner.spread("macs") if partner is not None else None
         if theirs is not None and (own is None or abs(own.mean / theirs.mean - 1) <= NEARLY_EQUAL):
-            return (True, -theirs.mean, True, entry.position)
-        return (not entry.is_whole, -own.mean if own is not None else 0.0, False, entry.position)
+            before = partner.position if partner is not None else entry.position
+            return (True, -theirs.mean, before, True, entry.position)
+        return (not entry.is_whole, -own.mean if own is not None else 0.0, entry.position, False, entry.position)
 
     return sorted(found, key=place)
 
@@ -218,6 +226,8 @@ class _GridPoints:
             None if cell.widths_of is None else self.number(cell.widths_of),
             tuple(self.number(candidate) for candidate in cell.candidates if tuned is None),
             cell.cuts,
+            cell.track,
+            cell.scratch,
         )
         number = self._numbers.setdefault(key, len(self._numbers))
         self._by_cell[id(cell)] = (cell, number)
@@ -289,7 +299,10 @@ class _Titles:
             stated.append("allocation per MAC")
         elif cell.profile is not None:
             stated.append(f"profile {cell.profile}")
-        return self._method_titles[kind] + (f" ({', '.join(stated)})" if stated else "")
+        if cell.track != DEFAULT_TRACK:
+            stated.append(cell.track)
+        control = f", new weights for equal {SCRATCH_TITLES[cell.scratch]}" if cell.scratch is not None else ""
+        return self._method_titles[kind] + (f" ({', '.join(stated)})" if stated else "") + control
 
     def _strength(self, cell: Cell, point: int) -> tuple[str | None, float]:
         """Name and factor of the strength; of a cell that is not measured, as in the method's other cells."""

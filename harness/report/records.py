@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.report.entries import Entry
 from harness.report.facts import SuiteFacts
+from harness.report.fair import fair_records
 from harness.report.notes import footnotes
 from harness.report.table import Table, tables
 from harness.store.rows import Row
@@ -50,6 +51,8 @@ def entry_record(entry: Entry) -> dict[str, Any]:
     record["epochs"] = entry.epochs
     record["train_images"] = entry.train_images
     record["cuts"] = list(entry.cell.cuts)
+    record["track"] = entry.cell.track
+    record["scratch"] = entry.cell.scratch
     record["notes"] = footnotes(entry)
     return record
 
@@ -68,6 +71,9 @@ def difference_records(table: Table) -> list[dict[str, Any]]:
             "against": difference.partner.title,
             "top1_difference_mean": difference.top1.mean,
             "top1_difference_half_width": difference.top1.half_width,
+            "p": difference.test.p,
+            "p_holm": difference.corrected,
+            "detectable": difference.test.detectable,
             "seeds": difference.top1.n,
             "macs_relative_difference": difference.macs_gap,
         }
@@ -78,6 +84,15 @@ def difference_records(table: Table) -> list[dict[str, Any]]:
 def differences_csv(tables: Sequence[Table]) -> str:
     """One line for each paired difference."""
     return _csv([record for table in tables for record in difference_records(table)])
+
+
+def fair_csv(tables: Sequence[Table]) -> str:
+    """One line for each line of the fair tables; empty where no lines compete."""
+    return _csv([record for table in tables for record in _fair_records(table)])
+
+
+def _fair_records(table: Table) -> list[dict[str, Any]]:
+    return fair_records(table.backbone, table.fair_lines) if table.fair_lines is not None else []
 
 
 def published_csv(tables: Sequence[Table]) -> str:
@@ -166,7 +181,7 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
         "dataset": cell.data.name,
         "dataset_images": cell.data.train_images,
         "method": cell.method,
-        "params": cell.params,
+        "parameters": cell.params,
         "point": cell.point,
         "seed": cell.seed,
         "budget": asdict(cell.budget) if cell.budget is not None else None,
@@ -177,6 +192,8 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
         "tuned": [cell.tuned.study.name, cell.tuned.rank + 1] if cell.tuned is not None else None,
         "solve": asdict(cell.solve) if cell.solve is not None else None,
         "cuts": list(cell.cuts),
+        "track": cell.track,
+        "scratch": cell.scratch,
         "recipe": recipes.values(cell.recipe),
     }
 
@@ -237,6 +254,7 @@ def _table_record(table: Table, facts: SuiteFacts) -> dict[str, Any]:
         "backbone": table.backbone,
         "title": table.title,
         "entries": [entry_record(entry) for entry in table.entries],
+        "fair": _fair_records(table),
         "differences": difference_records(table),
         **({"choices": choice_records(table)} if table.chosen else {}),
         **({"trials": study_records(table)} if table.studies else {}),

@@ -61,6 +61,7 @@ class TuneBlock(BaseModel):
     budget: Any = None
     allocate: Any = None
     cuts: Any = None
+    track: Any = None
 
 
 DraftsOf = Callable[[type[Method], Location, dict[str, Node]], list[Draft]]
@@ -184,7 +185,9 @@ def _recipe(recipe: Recipe, finetune: int | None, entries: dict[str, Node], prob
     if epochs.finetune == 0:
         problems.add(entries["method"].at, "a study judges trials after fine-tuning, and the recipe has none")
         return None
-    return recipe.model_copy(update={"all_train": False, "epochs": epochs})
+    # a trial has one curve: the rate is chosen for the cells that the study leads to
+    rate = "base" if recipe.finetune_lr == "choose" else recipe.finetune_lr
+    return recipe.model_copy(update={"all_train": False, "epochs": epochs, "finetune_lr": rate})
 
 
 def _stopping(block: TuneBlock, epochs: int, several: bool) -> Stopping | None:

@@ -20,6 +20,7 @@ def test_all_formats_are_written(tmp_path: Path) -> None:
         f"{name}.{kind}" for name in ("pareto_macs", "pareto_params", "widths", "curves") for kind in ("png", "pdf")
     }
     texts = {"report.md", "report.tex", "table.csv", "differences.csv", "rows.csv", "rows.jsonl", "curves.csv"}
+    texts |= {"fair.csv", "recorded.json"}
     assert {path.name for path in paths} == pictures | texts
     assert {path.name for path in (tmp_path / "new" / "report").iterdir()} == pictures | texts
 
