@@ -78,18 +78,26 @@ def pareto(table: Table, axis: Axis, facts: SuiteFacts) -> Figure | None:
 
 def _ours(measured: Sequence[Entry], cost: Cost, unit: numbers.Unit, facts: SuiteFacts) -> list[_Series]:
     cuts_differ = common_cuts(measured) is None
+    tracks_differ = len({entry.cell.track for entry in measured}) > 1
     drawn_as = _drawn_as(measured)
     looks = styles(drawn_as.values())
-    gathered: dict[tuple[str, bool, str], list[Entry]] = {}
+    gathered: dict[tuple[str, bool, str, str, str | None], list[Entry]] = {}
     for entry in sorted(measured, key=lambda entry: entry.position):
-        gathered.setdefault((entry.cell.method, entry.kind == "widths", drawn_as[entry.point]), []).append(entry)
+        cell = entry.cell
+        is_control = cell.widths_of is not None or cell.scratch is not None
+        key = (cell.method, is_control, drawn_as[entry.point], cell.track, cell.scratch)
+        gathered.setdefault(key, []).append(entry)
     found: list[_Series] = []
     steered: list[bool] = []
-    for (method, is_control, look), group in gathered.items():
+    for (method, is_control, look, track, scratch), group in gathered.items():
         label = facts.method_title(method)
         partner = group[0].cell.widths_of
         if is_control and partner is not None:
             label = f"{facts.widths_title(method)}, {facts.method_title(partner.method)} widths"
+        if scratch is not None:
+            label += f", new weights ({'equal epochs' if scratch == 'epochs' else 'equal training MACs'})"
+        if tracks_differ:
+            label += f" ({track})"
         if cuts_differ and not group[0].is_whole:
             label += f" ({group[0].cuts})"
         points = tuple(point for entry in group if (point := _point(entry, cost, unit)) is not None)

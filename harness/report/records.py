@@ -21,7 +21,7 @@ from harness.suite.recipe import Recipe
 
 FIGURES = ("paper_flops", "paper_params", "macs", "params", "training_macs", "device_seconds")
 COSTS = ("paper_flops", "paper_params", "macs", "params")
-_ROW_FIELDS = tuple(field.name for field in fields(Row) if field.name not in ("cell", "curve"))
+_ROW_FIELDS = tuple(field.name for field in fields(Row) if field.name not in ("cell", "curve", "study"))
 
 
 def entry_record(entry: Entry) -> dict[str, Any]:
@@ -51,6 +51,8 @@ def entry_record(entry: Entry) -> dict[str, Any]:
     record["epochs"] = entry.epochs
     record["train_images"] = entry.train_images
     record["cuts"] = list(entry.cell.cuts)
+    record["track"] = entry.cell.track
+    record["scratch"] = entry.cell.scratch
     record["notes"] = footnotes(entry)
     return record
 
@@ -132,6 +134,34 @@ def choices_csv(tables: Sequence[Table]) -> str:
     return _csv([record for table in tables for record in choice_records(table)])
 
 
+def study_records(table: Table) -> list[dict[str, Any]]:
+    """The trials of all studies at full precision; shares of 1."""
+    return [
+        {
+            "backbone": table.backbone,
+            "study": record.study.name,
+            "method": record.study.trial.method,
+            "seed": record.study.trial.seed,
+            "trial": trial.number,
+            "params": trial.params,
+            "state": trial.state,
+            "reason": trial.reason,
+            "rank": record.best.index(trial.number) + 1 if trial.number in record.best else None,
+            "held_out_top1": trial.top1,
+            "macs": trial.macs,
+            "params_count": trial.params_count,
+            "epochs": trial.epochs,
+        }
+        for record in table.studies
+        for trial in record.trials
+    ]
+
+
+def studies_csv(tables: Sequence[Table]) -> str:
+    """One line for each trial of each study."""
+    return _csv([record for table in tables for record in study_records(table)])
+
+
 class _Recipes:
     """Recipes as JSON values; the cells of a suite share one, so that each is converted once."""
 
@@ -159,8 +189,11 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
         "allocate": cell.allocation,
         "widths_of": cell.widths_of.label if cell.widths_of is not None else None,
         "candidates": [candidate.label for candidate in cell.candidates],
+        "tuned": [cell.tuned.study.name, cell.tuned.rank + 1] if cell.tuned is not None else None,
         "solve": asdict(cell.solve) if cell.solve is not None else None,
         "cuts": list(cell.cuts),
+        "track": cell.track,
+        "scratch": cell.scratch,
         "recipe": recipes.values(cell.recipe),
     }
 
@@ -224,6 +257,7 @@ def _table_record(table: Table, facts: SuiteFacts) -> dict[str, Any]:
         "fair": _fair_records(table),
         "differences": difference_records(table),
         **({"choices": choice_records(table)} if table.chosen else {}),
+        **({"trials": study_records(table)} if table.studies else {}),
         "published": published,
         "above": list(table.above),
         "notes": list(table.main.notes),

@@ -16,7 +16,9 @@ from harness.report.facts import SuiteFacts
 from harness.report.fair import FairTable, fair_block, fair_table
 from harness.report.paired import Difference, differences
 from harness.report.published import PublishedRow, not_comparable, published_rows
+from harness.report.studies import studies, study_blocks
 from harness.store.rows import Row
+from harness.store.studies import StudyRecord
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Table:
         differences: behind `paired`.
         fair_lines: behind `fair`.
         chosen: what each point kept of a supernet; empty for other networks.
+        studied: one block for each study that lines rest on.
+        studies: behind `studied`.
     """
 
     backbone: str
@@ -50,6 +54,8 @@ class Table:
     differences: tuple[Difference, ...]
     fair_lines: FairTable | None = None
     chosen: tuple[Choices, ...] = ()
+    studied: tuple[Block, ...] = ()
+    studies: tuple[StudyRecord, ...] = ()
 
     def title_of(self, entry: Entry) -> str:
         """What a picture calls an entry: its title, and what may be cut if the lines differ in that."""
@@ -75,7 +81,8 @@ class Table:
     def blocks(self) -> tuple[Block, ...]:
         """All that comes after the main block, in the order printed."""
         fair = (self.fair,) if self.fair is not None else ()
-        return (*fair, *self.paired, *self.choices, *((self.published,) if self.published is not None else ()))
+        apart = (self.published,) if self.published is not None else ()
+        return (*fair, *self.paired, *self.studied, *self.choices, *apart)
 
 
 def tables(rows: Sequence[Row], facts: SuiteFacts) -> list[Table]:
@@ -115,6 +122,8 @@ def _table(backbone: str, rows: Sequence[Row], facts: SuiteFacts, published: lis
         differences=tuple(compared),
         fair_lines=fair,
         chosen=tuple(choices(shown, marked_cuts=cuts_differ)),
+        studied=study_blocks(rows, facts),
+        studies=tuple(studies(rows)),
     )
 
 

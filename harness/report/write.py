@@ -29,7 +29,8 @@ def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: 
     `md`: report.md. `latex`: report.tex. `csv`: table.csv, differences.csv, rows.csv, rows.jsonl, curves.csv and
     recorded.json, and fair.csv where lines compete at equal budgets.
     `png`, `pdf`: pareto_macs, pareto_params, widths, curves; with several backbones, each with the backbone's name.
-    With published rows also published.csv; with a supernet also choices.md, choices.csv and the pictures of choices.
+    With published rows also published.csv; with studies studies.csv;
+    with a supernet also choices.md, choices.csv and the pictures of choices.
 
     Args:
         rows: one a cell, in the suite's order.
@@ -79,6 +80,8 @@ def report_texts(
         texts["fair.csv"] = ("csv", lambda: records.fair_csv(made))
     if facts.published is not None:
         texts["published.csv"] = ("csv", lambda: records.published_csv(made))
+    if any(table.studies for table in made):
+        texts["studies.csv"] = ("csv", lambda: records.studies_csv(made))
     if any(table.chosen for table in made):
         texts["choices.md"] = ("md", lambda: choices_markdown(made, facts))
         texts["choices.csv"] = ("csv", lambda: records.choices_csv(made))
