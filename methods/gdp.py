@@ -203,13 +203,21 @@ def within_budget(task: Task, scores: Scores, min_keep: float) -> KeptChannels:
     Raises:
         StageFailure: "out of reach" if that alone costs more than the budget.
     """
+    from harness.channels.choose import best_channels_within
+
     assert task.target is not None
     target = task.target
     order = ranked(scores)
     floors = {name: max(1, math.ceil(min_keep * len(values))) for name, values in scores.items()}
 
+    def within(kept: KeptChannels) -> KeptChannels:
+        # The branches of a stream that is cut too keep as many channels, but of those that the stream keeps.
+        if not any(name in task.graph.streams for name in kept):
+            return kept
+        return best_channels_within(task.graph, scores, {name: len(channels) for name, channels in kept.items()}, {})
+
     def cost(kept: KeptChannels) -> int:
-        return task.cost({name: len(channels) for name, channels in task.graph.settled(kept).items()})
+        return task.cost({name: len(channels) for name, channels in task.graph.settled(within(kept)).items()})
 
     if cost(largest(order, len(order), floors)) <= target:
         return largest(order, len(order), floors)
@@ -231,4 +239,4 @@ def within_budget(task: Task, scores: Scores, min_keep: float) -> KeptChannels:
             else:
                 too_many[name] = {name: wider[name]}
     candidates = [kept, *({**kept, **more} for more in too_many.values())]
-    return min(candidates, key=lambda each: abs(cost(each) - target))
+    return within(min(candidates, key=lambda each: abs(cost(each) - target)))

@@ -23,6 +23,7 @@ from methods import gdp
 from methods.gdp import Gdp, GdpParams, largest, ranked, saliency, schedule, set_masks, within_budget
 from tests.channels.networks import Chain, example, images
 from tests.execute.small import small
+from tests.methods.residual import residual, residual_backbone
 from tests.methods.tasks import task_of
 
 LABELS = torch.arange(4) % 3
@@ -166,6 +167,20 @@ def test_no_other_filter_would_bring_the_cost_nearer_to_the_budget(budget: float
         if widths[name] < len(values):
             wider = made.cost(widths | {name: widths[name] + 1})
             assert abs(wider - made.target) >= abs(made.cost(widths) - made.target), name
+
+
+def test_branches_keep_channels_that_their_stream_keeps(tmp_path: Path) -> None:
+    with residual_backbone():
+        made = task_of(residual("gdp", ("inner", "branch", "stream"), budget=0.2), tmp_path)
+        for seed in range(3):
+            kept = within_budget(made, random_scores(made, seed), 0.1)
+            for name, channels in kept.items():
+                stream = made.graph.groups[name].stream
+                assert channels
+                assert stream is None or set(channels) <= set(kept[stream])
+            settled = made.graph.settled(kept)
+            cost = made.cost({name: len(channels) for name, channels in settled.items()})
+            assert cost == pytest.approx(made.target, rel=0.02)
 
 
 def test_scores_of_all_layers_are_compared_as_they_are(tmp_path: Path) -> None:
