@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.execute.board import Board
 from harness.execute.place import Place
 from harness.execute.ray_environment import prepare
@@ -41,6 +43,7 @@ def told(cells: list[Cell], results: Path) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_study_by_ray_tune_equals_one_in_this_process(tmp_path: Path) -> None:
     prepare()
     from harness.execute.ray_tune import run_tune
