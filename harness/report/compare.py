@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError, nearest
-from harness.report.entries import Entry, entries
+from harness.report.entries import Entry, budget_text, entries
 from harness.report.facts import SuiteFacts
 from harness.report.fair import CONTROLS, budget_groups, tested, track_of
 from harness.report.paired import macs_gap
@@ -194,7 +194,7 @@ def _budget(group: Sequence[Entry], a: Entry, b: Entry) -> str:
     cells = [entry.cell for entry in (a, b)]
     for cell in cells:
         if cell.budget is not None:
-            return str(cell.budget)
+            return budget_text(cell.budget.value, cell.budget.metric)
     partner = a.partner if a.partner is not None else b.partner
     return next((f"as {entry.title}" for entry in group if entry.point == partner), "as its partner")
 
@@ -226,9 +226,16 @@ def _curves(pairings: Sequence[Pairing]) -> tuple[Curves, ...]:
         dense = [row.dense_macs for pairing in group for row in pairing.a.done if row.dense_macs is not None]
         if not every or not dense:
             continue
-        words = f"cuts {ours} against {theirs}" + (f", {track}" if track else "")
+        words = ", ".join(
+            part
+            for part, differs in (
+                (f"cuts {ours} against {theirs}", len({sort[:2] for sort in sorts}) > 1),
+                (track, len({sort[2] for sort in sorts}) > 1),
+            )
+            if differs
+        )
         volume = hypervolume_difference(a, b, max(dense), min(accuracy for _, accuracy in every))
-        found.append(Curves(words if len(sorts) > 1 else "", area_difference(a, b), common_range(a, b), volume))
+        found.append(Curves(words, area_difference(a, b), common_range(a, b), volume))
     return tuple(found)
 
 

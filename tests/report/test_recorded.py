@@ -11,7 +11,9 @@ from harness.errors import UserError
 from harness.report.recorded import read_recorded, recorded_json
 from harness.report.records import report_json
 from harness.store.rows import Row
+from harness.store.studies import StudyRecord, TrialRecord
 from harness.suite.cell import Budget, DataChoice
+from harness.suite.study import Domain, Stopping, Study, Tuned
 
 from .made_up import SHORT, budgeted, cell, done, facts, failed, grid, waiting
 
@@ -79,3 +81,23 @@ def test_a_damaged_file_is_one_line(content: str, words: str, tmp_path: Path) ->
 def test_an_absent_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read: No such file"):
         read_recorded(tmp_path / "recorded.json")
+
+
+def test_a_study_comes_back_with_its_trials(tmp_path: Path) -> None:
+    study = Study(
+        name="found",
+        space=(("lambda_a", Domain("loguniform", (1e-5, 1e-3))), ("kind", Domain("choice", (1, 0.5, "a", True, None)))),
+        objectives=("top1", "macs"),
+        trials=2,
+        best=1,
+        parallel=2,
+        stopping=Stopping(1, 3),
+        seed=None,
+        trial=cell("dnal", params={"lambda_a": 1e-4}),
+    )
+    trials = (TrialRecord(0, {"lambda_a": 2e-4}, "complete", "", 0.9, 10, 20, 3),)
+    stages = {"ab" * 32: {"kind": "dense", "epochs": 3, "training_macs": 5, "seconds": 1.5}}
+    record = StudyRecord("cd" * 32, study, trials, (0,), stages)
+    rows = [done(cell("dnal", tuned=Tuned(study, 0)), 0.9, study=record, tuning_epochs=3)]
+    found, _ = read_recorded(recorded(rows, tmp_path))
+    assert found == rows
