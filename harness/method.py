@@ -127,6 +127,9 @@ class Task(Protocol):
         An image's forward pass costs the network's MACs, a forward and backward pass three times as many.
         """
 
+    def record_gates(self, factors: Callable[[], Iterable[Tensor]]) -> None:
+        """Has each later epoch of `train` note how the factors that gates then have are spread, for the report."""
+
     def work_folder(self) -> Path:
         """A folder for unfinished work that a killed run goes on from; removed once the stage is done."""
 
@@ -305,6 +308,7 @@ class GateMethod(Method):
         gates.values = insert_gates(
             task.network, task.groups, lambda values: self.gate(values, gates.state), self.initial_value(task)
         )
+        task.record_gates(lambda: [self.gate(values.detach(), gates.state) for values in gates.values.values()])
         self.search(task, gates, task.network)
         scores = {group: values.detach().cpu().clone() for group, values in gates.values.items()}
         remove_gates(task.network)

@@ -21,6 +21,7 @@ from harness.execute.network import example_of, graph_of
 from harness.execute.place import Place
 from harness.method import Scores
 from harness.registry import method
+from harness.train.histogram import histogram
 from harness.train.loop import Loss, Progress, Source, Step, save_finished, train_epochs
 
 
@@ -50,6 +51,7 @@ class HarnessTask:
         self._train, self._held_out = place.loaders(dict(config))
         self.steps_per_epoch = steps_per_epoch(len(self._train), config["batch"])
         self._calls = 0
+        self._observe: Callable[[], dict[str, Any]] | None = None
 
     def cost(self, widths: Mapping[str, int]) -> int:
         """The executed network's cost at these widths, in the budget's metric."""
@@ -133,6 +135,10 @@ class HarnessTask:
         """Adds what was computed outside `train` to the training MACs of the cell."""
         self.training_macs += macs
 
+    def record_gates(self, factors: Callable[[], Iterable[Tensor]]) -> None:
+        """Each later epoch of `train` keeps a histogram of all gates' factors in its point of the curve."""
+        self._observe = lambda: {"gates": histogram(torch.cat(list(factors())))}
+
     def work_folder(self) -> Path:
         """The folder of the stage's unfinished work; gone once the stage is done."""
         folder = self._place.checkpoints(self._key) / "work"
@@ -194,6 +200,7 @@ class HarnessTask:
             checkpoint=checkpoint,
             watch=self._place.watch,
             before_epoch=before_epoch,
+            observe=self._observe,
         )
         save_finished(checkpoint, network, progress, state)
         self.billed.epochs += progress.epochs

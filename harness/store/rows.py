@@ -15,6 +15,15 @@ State = Literal["waiting", "running", "done", "failed"]
 
 
 @dataclass(frozen=True)
+class GateHistogram:
+    """How the factors of all gates are spread after an epoch: counts in equal bins from `low` to `high`."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class CurvePoint:
     """One epoch of a cell's life.
 
@@ -24,6 +33,7 @@ class CurvePoint:
         loss: mean training loss (cross-entropy and penalty together).
         train_top1: share of the (augmented) training images classified right, 0..1.
         held_out_top1: on the held-out images, 0..1; None where the recipe trains on them.
+        gates: where the epoch trained gates.
     """
 
     stage: str
@@ -31,6 +41,7 @@ class CurvePoint:
     loss: float
     train_top1: float
     held_out_top1: float | None
+    gates: GateHistogram | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,8 @@ class Row:
         epochs: {stage: epochs trained for this cell}, including the shared dense stage.
         training_macs: multiply-adds of all training that the cell needed, shared stages counted in full.
         device_seconds: of all its stages, shared ones in full.
+        stage_macs: {stage: its share of training_macs}; the search's has that of all candidates.
+        stage_seconds: {stage: its share of device_seconds}, measuring included.
         train_images: how many images its weights were trained on.
         widths: {group: (kept, of how many)} of the groups that could be cut, in the network's order.
         strength: (name, value stated in the suite, factor by which the recipe's steps scale it), or None.
@@ -81,6 +94,8 @@ class Row:
     epochs: dict[str, int] = field(default_factory=dict)
     training_macs: int | None = None
     device_seconds: float | None = None
+    stage_macs: dict[str, int] = field(default_factory=dict)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
     train_images: int | None = None
     widths: dict[str, tuple[int, int]] = field(default_factory=dict)
     strength: tuple[str, float, float] | None = None
@@ -109,10 +124,14 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
     deciding = ledger.result(chain.deciding or "") or {"widths": {}, "cuttable": ()}
     cuttable = set(deciding["cuttable"])
     epochs: dict[str, int] = {}
+    stage_macs: dict[str, int] = {}
+    stage_seconds: dict[str, float] = {}
     for stage, facts in zip(chain.stages, all_told, strict=True):
+        name = "compress" if stage.kind == "trim" else stage.kind
+        stage_seconds[name] = stage_seconds.get(name, 0.0) + float(facts.get("seconds", 0.0))
         if stage.kind != "measure":
-            name = "compress" if stage.kind == "trim" else stage.kind
             epochs[name] = epochs.get(name, 0) + int(facts.get("epochs", 0))
+            stage_macs[name] = stage_macs.get(name, 0) + int(facts.get("training_macs", 0))
     shown_curve = [told.get("dense", {}), deciding, told["finetune"]]
     return Row(
         cell=cell,
@@ -130,13 +149,23 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         target=deciding.get("target"),
         target_metric=deciding.get("metric", "macs"),
         epochs=epochs,
-        training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
+        training_macs=sum(stage_macs.values()),
         device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told),
+        stage_macs=stage_macs,
+        stage_seconds=stage_seconds,
         train_images=told["finetune"].get("train_images"),
         widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
         strength=strength,
-        curve=tuple(CurvePoint(**point) for facts in shown_curve for point in facts.get("curve", ())),
+        curve=tuple(_curve_point(point) for facts in shown_curve for point in facts.get("curve", ())),
         notes=tuple(note for facts in all_told for note in facts.get("notes", ())),
         provenance=measured.get("provenance", {}),
         key=measure.key,
     )
+
+
+def _curve_point(told: dict[str, Any]) -> CurvePoint:
+    gates = told.get("gates")
+    if gates is None:
+        return CurvePoint(**told)
+    spread = GateHistogram(float(gates["low"]), float(gates["high"]), tuple(map(int, gates["counts"])))
+    return CurvePoint(**{**told, "gates": spread})
