@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -21,17 +22,18 @@ from tests.data.pictures_on_disk import COUNT, loader
 
 
 def children() -> set[int]:
-    """Processes that this test process has, directly or through the server that forks readers."""
-    found: dict[int, int] = {}
+    """The living readers of this test process: what its own fork server has forked, and nobody else's processes."""
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    found = set()
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
+        if server is not None and entry.name.isdigit():
             try:
                 state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
             except OSError:
                 continue
-            if state != "Z":
-                found[int(entry.name)] = int(parent)
-    return {each for each, parent in found.items() if found.get(parent) == os.getpid()}
+            if state != "Z" and int(parent) == server:
+                found.add(int(entry.name))
+    return found
 
 
 def wait_until(done: Callable[[], bool], seconds: float = 15.0) -> None:
