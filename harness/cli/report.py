@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.suite.load import Suite
 
 FORMATS = ("md", "latex", "csv", "png", "pdf")
+ALL_FORMATS = (*FORMATS, "html")
 
 
 def report(
@@ -31,9 +32,9 @@ def report(
     results: ResultsOption = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
-    format_: Annotated[str, typer.Option("--format", help="Comma-separated: md, latex, csv, png, pdf.")] = ",".join(
-        FORMATS
-    ),
+    format_: Annotated[
+        str, typer.Option("--format", help="Comma-separated: md, latex, csv, png, pdf, html.")
+    ] = ",".join(FORMATS),
     into: Annotated[Path | None, typer.Option("--into", help="Where the files go [RESULTS/report].")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,8 +46,8 @@ def report(
 
     formats = [part.strip() for part in format_.split(",") if part.strip()]
     for name in formats:
-        if name not in FORMATS:
-            raise UserError(unknown("format", name, FORMATS))
+        if name not in ALL_FORMATS:
+            raise UserError(unknown("format", name, ALL_FORMATS))
     declared = load_suite(suite, profile, set_ or [])
     folder = results_folder(declared, results)
     if not (folder / "ledger").is_dir():
@@ -56,19 +57,30 @@ def report(
     if as_json:
         print(json.dumps(report_json(rows, suite_facts(declared)), indent=2))
         return
-    paths = write(declared, rows, into or folder / "report", formats)
+    ran = run_command(suite, results, profile, set_ or [])
+    paths = write(declared, rows, into or folder / "report", formats, ran)
     for path in paths:
         print(path)
 
 
-def write(suite: Suite, rows: list[Row], folder: Path, formats: list[str]) -> list[Path]:
-    """Writes the report's files and gives their paths."""
+def run_command(suite: str, results: Path | None, profile: str | None, overrides: list[str]) -> tuple[str, ...]:
+    """The words of the command that runs the suite as it was given here."""
+    words = ["python", "-m", "harness", "run", suite]
+    words += ["--profile", profile] if profile is not None else []
+    for override in overrides:
+        words += ["--set", override]
+    words += ["--results", str(results)] if results is not None else []
+    return tuple(words)
+
+
+def write(suite: Suite, rows: list[Row], folder: Path, formats: list[str], command: tuple[str, ...] = ()) -> list[Path]:
+    """Writes the report's files and gives their paths; `command` is what runs the suite."""
     from harness.report.write import write_report
 
-    return write_report(rows, suite_facts(suite), folder, formats)
+    return write_report(rows, suite_facts(suite, command), folder, formats)
 
 
-def suite_facts(suite: Suite) -> SuiteFacts:
+def suite_facts(suite: Suite, command: tuple[str, ...] = ()) -> SuiteFacts:
     """What a report says of the suite itself."""
     from harness.report.facts import SuiteFacts
 
@@ -83,5 +95,7 @@ def suite_facts(suite: Suite) -> SuiteFacts:
         "x": tuple(suite.report.x),
         "profile": suite.profile,
         "rows": suite.report.rows,
+        "command": command,
+        "digest": suite.digest,
     }
     return SuiteFacts(**facts)

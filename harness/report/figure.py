@@ -25,10 +25,27 @@ def settings() -> Iterator[None]:
     """Within it, figures are made and saved with the report's fonts and lines."""
     import matplotlib
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), _bare_fonts():
         matplotlib.rcdefaults()  # a user's own matplotlibrc must not change a report
         matplotlib.rcParams.update(style.SETTINGS)
         yield
+
+
+@contextmanager
+def _bare_fonts() -> Iterator[None]:
+    """Within it, fonts are embedded without their rules of shaping.
+
+    Matplotlib has placed every glyph already; reading and subsetting the rules would take most of a PDF's time.
+    """
+    from fontTools.subset import Options
+
+    dropped = getattr(Options, "_drop_tables_default", [])
+    before = list(dropped)
+    dropped += [table for table in ("GDEF", "GPOS", "GSUB", "MATH") if table not in before]
+    try:
+        yield
+    finally:
+        dropped[:] = before
 
 
 def rendered(figure: Figure, kind: Literal["png", "pdf"]) -> bytes:

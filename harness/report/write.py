@@ -12,21 +12,27 @@ from harness.report import records
 from harness.report.facts import SuiteFacts
 from harness.report.latex import latex
 from harness.report.markdown import choices_markdown, markdown
+from harness.report.page import page
 from harness.report.table import Table, tables
 from harness.store.atomic import write_bytes
 from harness.store.rows import Row
 
 PICTURE_FORMATS: tuple[Literal["png", "pdf"], ...] = ("png", "pdf")
-FORMATS = ("md", "latex", "csv", *PICTURE_FORMATS)
+DEFAULT_FORMATS = ("md", "latex", "csv", *PICTURE_FORMATS)
+FORMATS = (*DEFAULT_FORMATS, "html")
+"""The page holds five megabytes of script and every cell's curve: it is written when asked for."""
 ALIASES = {"markdown": "md", "tex": "latex"}
 Pictures = dict[str, list[tuple[str, str]]]
 
 
-def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+def write_report(
+    rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: Sequence[str] = DEFAULT_FORMATS
+) -> list[Path]:
     """Writes the report's files and gives their paths.
 
     `md`: report.md. `latex`: report.tex. `csv`: table.csv, differences.csv, rows.csv, rows.jsonl, curves.csv.
-    `png`, `pdf`: pareto_macs, pareto_params, widths, curves; with several backbones, each with the backbone's name.
+    `png`, `pdf`: pareto_macs, pareto_params, widths, gates, curves, cost; with several backbones, each with the
+    backbone's name. `html`: report.html, one page that needs no other file.
     With published rows also published.csv; with a supernet also choices.md, choices.csv and the pictures of choices.
 
     Args:
@@ -53,6 +59,7 @@ def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: 
         "rows.csv": ("csv", lambda: records.rows_csv(rows)),
         "rows.jsonl": ("csv", lambda: records.rows_jsonl(rows)),
         "curves.csv": ("csv", lambda: records.curves_csv(rows)),
+        "report.html": ("html", lambda: page(rows, made, facts)),
     }
     if facts.published is not None:
         texts["published.csv"] = ("csv", lambda: records.published_csv(made))
