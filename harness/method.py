@@ -4,8 +4,11 @@ A method is a class with a name and one act: `compress(task)`, which decides wha
 derive from a family below and write one small function instead:
 
 * `ScoreMethod`: write `score(task)`, an importance for every channel. The harness allocates to the budget and cuts.
-* `GateMethod`: write the gate, its penalty, how it anneals and how it decides. The harness inserts one gate a
-  channel, trains, and reads the kept channels.
+* `RoundsMethod`: write `rounds(task)`, a generator that gives up channels a few at a time; the harness trains between.
+* `GateMethod`: write the gate, its penalty or step, and how it decides. The harness inserts one gate a channel (or a
+  branch), trains, and reads the kept channels.
+* `SearchMethod`: write `search(task, evaluate, space)`, which tries widths and returns the best. The harness cuts,
+  evaluates on held-out images, and bills.
 * `BuildMethod`: write `widths(task)`; the network is built at these widths and trained from scratch.
 
 A method never sees the test split, never trains outside `task.train` (which bills what it trains) and never imports
@@ -15,11 +18,11 @@ torch at the top of its file, so that listing and planning stay fast.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from harness.channels.graph import ChannelGraph, ChannelGroup, KeptChannels
+    from harness.channels.space import WidthSpace
+    from harness.suite.cell import Mode
     from harness.suite.recipe import Epochs, Recipe
 
 Scores = dict[str, "Tensor"]
@@ -65,7 +70,8 @@ class Compressed:
     Attributes:
         kept: {group: indices that stay}, ascending; a group that is absent is kept whole.
         network: the network, still uncut, whose weights go on (None: the task's own).
-        scores: what the channels were ranked by, so that a budget can be met by trimming.
+        scores: what the channels were ranked by, so that a budget can be met by trimming; a group that has one score
+            for all its channels goes as a whole.
         fresh: the kept widths are trained from new weights on the whole schedule.
         notes: what a reader of the table must know, one short phrase each.
     """
@@ -75,6 +81,38 @@ class Compressed:
     scores: Scores | None = None
     fresh: bool = False
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much an evaluation of a search does before it measures.
+
+    Attributes:
+        epochs: passes over the training images that the narrow network trains for, in parts; 0: it does not train.
+        recalibration_batches: training batches that give the batch norms new statistics; 0: they keep the inherited.
+        learning_rate: of that training.
+    """
+
+    epochs: float = 0.0
+    recalibration_batches: int = 20
+    learning_rate: float = 0.01
+
+    def steps(self, steps_per_epoch: int) -> int:
+        """The steps of the training, at least one if there is any."""
+        return max(1, round(self.epochs * steps_per_epoch)) if self.epochs > 0 else 0
+
+
+class Evaluate(Protocol):
+    """Tries widths: cuts for real with inherited weights, and measures on held-out images. Billed, and never redone."""
+
+    def __call__(self, widths: Mapping[str, int], fidelity: Fidelity) -> float:
+        """The share of the held-out images, 0..1, that a network of these widths classifies right."""
+
+    def kept(self, widths: Mapping[str, int]) -> KeptChannels:
+        """The channels that a network of these widths inherits: those of largest norm."""
+
+    def adopt_best(self) -> dict[str, int]:
+        """From now on networks inherit the weights of the most accurate one since the last adoption; its widths."""
 
 
 class Task(Protocol):
@@ -90,6 +128,8 @@ class Task(Protocol):
     """The groups of `graph` that this cell may cut."""
     target: int | None
     """The budget as a count, or None: the method decides how much."""
+    allocation: Mode
+    """How much each layer keeps in `allocate`, as the suite says."""
     generator: torch.Generator
     """Seeded for this cell and this purpose (CPU)."""
     epochs: int
@@ -129,6 +169,13 @@ class Task(Protocol):
 
     def record_gates(self, factors: Callable[[], Iterable[Tensor]]) -> None:
         """Has each later epoch of `train` note how the factors that gates then have are spread, for the report."""
+
+    def evaluator(self, power: int) -> Evaluate:
+        """What a search tries widths with; for a method that declares `needs_held_out`.
+
+        Args:
+            power: channels are inherited by the sum of |weight| ** power over the filters that write them.
+        """
 
     def work_folder(self) -> Path:
         """A folder for unfinished work that a killed run goes on from; removed once the stage is done."""
@@ -191,8 +238,12 @@ class Method(ABC):
     """Whether it reads the held-out images, which then are kept out of its training under every recipe."""
     takes_budget: ClassVar[Literal["required", "optional", "refused"]] = "required"
     """Whether a suite must, may or must not give it a budget (`budget:` or `allocate: {from: …}`)."""
+    chooses_widths: ClassVar[bool] = False
+    """Whether it decides by itself how wide each layer is, so that a suite must not give it `allocate`."""
     strength: ClassVar[str | None] = None
     """The parameter that sets how much is cut. With a budget, a list of its values is a set of candidates."""
+    reopens: ClassVar[bool] = False
+    """Whether a budget above all candidates is met by ranking all channels of the largest; else it is out of reach."""
 
     @classmethod
     def recipe(cls, params: Any, recipe: Recipe) -> Recipe:
@@ -240,6 +291,111 @@ class ScoreMethod(Method):
         return Compressed(kept=task.allocate(scores), scores=scores)
 
 
+@dataclass(frozen=True)
+class Round:
+    """What a `RoundsMethod` asks for between two of its own acts: a partial plan, and training under it.
+
+    Attributes:
+        kept: {group: indices that are left from here on}, ascending. A group that is absent stays as it is. What is
+            given up is gone for good.
+        epochs: passes over the training images; 0 only gives up channels.
+        learning_rate: of all epochs, or one an epoch.
+        rebuild_momentum: momentum starts each epoch at zero; a round always begins without any.
+        before_step, state: as in `Task.train`.
+    """
+
+    kept: KeptChannels
+    epochs: int
+    learning_rate: float | Sequence[float] = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    rebuild_momentum: bool = False
+    before_step: Callable[[int], None] | None = None
+    state: Mapping[str, Tensor] | None = None
+
+
+class RoundsMethod(Method):
+    """Scores and trains in rounds. All weights train; what was given up is zero and stays so until the cut.
+
+    The epochs of all rounds together are the method's `search_epochs`, so that it fine-tunes for so many fewer.
+    """
+
+    @classmethod
+    def search_epochs(cls, params: Any, recipe_epochs: int) -> int:
+        """All of the recipe's search epochs."""
+        del params
+        return recipe_epochs
+
+    @abstractmethod
+    def rounds(self, task: Task) -> Generator[Round, None, Compressed]:
+        """Yields each round and returns the decision.
+
+        After a kill the generator runs again from its start, and rounds that were trained come back from their
+        checkpoints: between two `yield`s it must do the same for the same network.
+        """
+
+    def compress(self, task: Task) -> Compressed:
+        """Runs the rounds; a channel that was given up must not come back."""
+        from harness.execute.rounds import run_rounds
+
+        return run_rounds(task, self.rounds(task), self.search_epochs(task.params, task.epochs))
+
+
+class SearchParams(Params):
+    """Parameters that all searches have."""
+
+    epochs: Annotated[float, Field(ge=0, le=100, description="of training in an evaluation, in parts; 0: none")] = 0.0
+    lr: Annotated[float, Field(gt=0, le=10, description="learning rate of that training")] = 0.01
+    recalibrate: Annotated[int, Field(ge=0, description="training batches that renew batch norms' statistics")] = 20
+    multiple: Annotated[int, Field(ge=1, le=256, description="widths are multiples of it, or whole")] = 1
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """What an evaluation does."""
+        return Fidelity(self.epochs, self.recalibrate, self.lr)
+
+
+class SearchMethod(Method):
+    """Tries widths on held-out images with inherited weights and keeps the best that meet the budget.
+
+    What evaluations train is billed in MACs and seconds beside the recipe's epochs, and thrown away: the network goes
+    on with the weights that it inherits, like that of every other method.
+    """
+
+    Params = SearchParams
+    needs_held_out: ClassVar[bool] = True
+    chooses_widths: ClassVar[bool] = True
+    norm: ClassVar[int] = 1
+    """Channels are inherited by the sum of |weight| ** norm."""
+
+    @abstractmethod
+    def search(self, task: Task, evaluate: Evaluate, space: WidthSpace) -> Mapping[str, int]:
+        """Widths in `space` that meet its budget: {group: channels}.
+
+        What it draws comes from `task.generator`, and it depends on nothing but what `evaluate` returns: after a kill
+        it is called again and reads finished evaluations from the journal.
+        """
+
+    def compress(self, task: Task) -> Compressed:
+        """Searches; keeps the channels of largest norm at the widths found."""
+        from harness.channels.space import WidthSpace
+        from harness.errors import StageFailure
+
+        if task.target is None:
+            raise StageFailure("crashed", "a search needs a budget, and the cell has none")
+        evaluate = task.evaluator(self.norm)
+
+        def settled_cost(widths: Mapping[str, int]) -> int:
+            kept = task.graph.settled(evaluate.kept(widths))
+            return task.cost({group: len(channels) for group, channels in kept.items()})
+
+        sizes = {group.name: group.size for group in task.groups}
+        space = WidthSpace(sizes, task.target, task.cost, settled_cost, task.params.multiple)
+        space.refuse_out_of_reach()
+        widths = sizes if space.holds_everything else self.search(task, evaluate, space)
+        return Compressed(kept=evaluate.kept(widths))
+
+
 class BuildMethod(Method):
     """Builds a network of given widths and trains it from scratch, for the same total of epochs."""
 
@@ -264,7 +420,7 @@ class Gates:
     """The gates of a search: one scalar a channel.
 
     Attributes:
-        values: {group: parameter [channels]}.
+        values: {group: parameter [channels]}; [1] where a branch has one gate. Under `own_norms` {batch norm: its γ}.
         state: what the gate function reads beside the scalars, such as an annealing factor; plain floats.
     """
 
@@ -276,18 +432,28 @@ class GateMethod(Method):
     """Learns one gate a channel. The gate multiplies the channel after its batch norm, at no cost."""
 
     takes_budget: ClassVar[Literal["required", "optional", "refused"]] = "optional"
+    own_norms: ClassVar[bool] = False
+    """Whether the gates are the batch norms' own γ: nothing is inserted."""
+    folds: ClassVar[bool] = False
+    """Whether the gates of what is kept are multiplied into the weights in the end; else they are dropped."""
+    keeps_one: ClassVar[bool] = False
+    """Whether every group keeps a channel; else one inside a residual branch may be emptied, and the branch goes."""
 
-    @abstractmethod
     def gate(self, values: Tensor, state: Mapping[str, float]) -> Tensor:
-        """The factor of each channel, given its scalar: [channels] → [channels]."""
+        """The factor of each channel, given its scalar: [channels] → [channels]; by default the scalar itself."""
+        del state
+        return values
 
-    @abstractmethod
     def penalty(self, task: Task, gates: Gates) -> Tensor:
-        """What is added to the loss of every search step: a scalar tensor."""
+        """What a search adds to the loss of every step: a scalar tensor; by default zero."""
+        import torch
+
+        del gates
+        return torch.zeros((), device=task.device)
 
     @abstractmethod
     def keeps(self, task: Task, values: Tensor, state: Mapping[str, float]) -> Tensor:
-        """The decision: boolean [channels], true stays."""
+        """The decision on what `scores` gives: boolean [channels], true stays."""
 
     @abstractmethod
     def search(self, task: Task, gates: Gates, network: nn.Module) -> None:
@@ -298,27 +464,59 @@ class GateMethod(Method):
         del task
         return 0.0
 
+    def by_branch(self, task: Task) -> bool:
+        """Whether there is one gate for each residual branch, which goes as a whole, instead of one a channel."""
+        del task
+        return False
+
+    def scores(self, task: Task, gates: Gates) -> Scores:
+        """What channels are ranked by and decided on, after the search: by default the scalars (γ: mean |γ|)."""
+        from harness.channels.gates import norm_scores
+
+        if self.own_norms:
+            return norm_scores(task.network, task.groups)
+        return {group: values.detach().cpu().clone() for group, values in gates.values.items()}
+
     def compress(self, task: Task) -> Compressed:
         """Inserts gates, searches, decides; a group loses its last channel only if a branch can go with it."""
         import torch
 
-        from harness.channels.gates import insert_gates, remove_gates
+        from harness.channels.gates import fold_gates, insert_gates, norm_weights, remove_gates
 
         gates = Gates({})
-        gates.values = insert_gates(
-            task.network, task.groups, lambda values: self.gate(values, gates.state), self.initial_value(task)
-        )
+        by_branch = self.by_branch(task)
+        if self.own_norms:
+            gates.values = norm_weights(task.network, task.groups)
+        else:
+            gates.values = insert_gates(
+                task.network,
+                task.graph.removable(task.groups) if by_branch else task.groups,
+                lambda values: self.gate(values, gates.state),
+                self.initial_value(task),
+                whole=by_branch,
+            )
         task.record_gates(lambda: [self.gate(values.detach(), gates.state) for values in gates.values.values()])
         self.search(task, gates, task.network)
-        scores = {group: values.detach().cpu().clone() for group, values in gates.values.items()}
+        scores = self.scores(task, gates)
+        notes = []
+        if self.folds:
+
+            def lasting(values: Tensor) -> Tensor:
+                # What is closed keeps its weights, so that a budget may open it again.
+                return torch.where(self.keeps(task, values, gates.state), self.gate(values, gates.state), 1.0)
+
+            if lost := fold_gates(task.network, lasting):
+                notes.append(f"gates of {lost} streams dropped: a shortcut without weights cannot carry them")
         remove_gates(task.network)
         kept: KeptChannels = {}
-        rescued = []
+        rescued = 0
         for group, values in scores.items():
             stays = self.keeps(task, values, gates.state)
-            if not bool(stays.any()) and not task.graph.may_empty(group):
+            if not bool(stays.any()) and (self.keeps_one or not task.graph.may_empty(group)):
                 stays = torch.zeros_like(stays).index_fill_(0, values.argmax().reshape(1), True)
-                rescued.append(group)
-            kept[group] = tuple(torch.nonzero(stays).flatten().tolist())
-        notes = (f"{len(rescued)} emptied layers kept their best channel",) if rescued else ()
-        return Compressed(kept=kept, network=task.network, scores=scores, notes=notes)
+                rescued += 1
+            size = task.graph.groups[group].size
+            kept[group] = tuple(torch.nonzero(stays.expand(size)).flatten().tolist())
+        if rescued:
+            notes.append(f"{rescued} emptied layers kept their best channel")
+        return Compressed(kept=kept, network=task.network, scores=scores, notes=tuple(notes))

@@ -34,3 +34,10 @@ def data_folder(given: Path | None = None) -> Path:
     if given is not None:
         return given
     return Path(os.environ.get("HARNESS_DATA") or "data")
+
+
+def results_of(suite: str, profile: str | None, given: Path | None = None) -> Path:
+    """The results folder of a suite: as given, else `results/runs/SUITE` (`SUITE.PROFILE` under a profile)."""
+    if given is not None:
+        return given
+    return Path("results") / "runs" / (suite if profile is None else f"{suite}.{profile}")

@@ -5,17 +5,33 @@ A cost is any function {group: width} → count that grows with every width; abs
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from harness.channels.choose import best_channels, best_channels_within, refuse_nan, spread
 from harness.channels.graph import ChannelGroup, KeptChannels
+from harness.channels.project import Cost, projected, refuse_below
 from harness.errors import StageFailure
 
-__all__ = ["Cost", "best_channels", "best_channels_within", "global_kept", "met", "spread", "trim", "uniform_widths"]
+__all__ = [
+    "Cost",
+    "best_channels",
+    "best_channels_within",
+    "global_kept",
+    "met",
+    "normalised",
+    "per_cost_kept",
+    "spread",
+    "trim",
+    "trim_whole",
+    "uniform_widths",
+]
 
-Cost = Callable[[Mapping[str, int]], int]
+Selection = TypeVar("Selection")
 
 _ATTEMPTS = 32
 
@@ -36,34 +52,10 @@ def uniform_widths(groups: Sequence[ChannelGroup], cost: Cost, target: int) -> d
         StageFailure: "out of reach" if one channel a group costs more than the target.
     """
     sizes = {group.name: group.size for group in groups}
-
-    def at(ratio: float) -> dict[str, int]:
-        # The small addend keeps a ratio of exactly k / size from falling to k - 1 in floating point.
-        return {name: min(size, max(1, int(ratio * size + 1e-9))) for name, size in sizes.items()}
-
-    if cost(sizes) <= target:
-        return sizes
-    _refuse_below(cost, dict.fromkeys(sizes, 1), target)
-    low, high = 0.0, 1.0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        low, high = (middle, high) if cost(at(middle)) <= target else (low, middle)
-    widths = at(low)
-    lost = {name: high * size - widths[name] for name, size in sizes.items()}
-    # Only a group below the ratio is raised, so that no group strays from the ratio by more than one channel.
-    order = sorted(
-        (name for name in sizes if lost[name] > 1e-9 and widths[name] < sizes[name]), key=lambda name: -lost[name]
-    )
-    for name in order:
-        raised = widths | {name: widths[name] + 1}
-        if cost(raised) <= target:
-            widths = raised
-    floors = at(low)
-    over = [widths | {name: widths[name] + 1} for name in order if widths[name] == floors[name]]
-    return min([widths, *over], key=lambda candidate: abs(cost(candidate) - target))
+    return projected(sizes, dict.fromkeys(sizes, 1.0), cost, target)
 
 
-def met(choose: Callable[[int], KeptChannels], count: Callable[[KeptChannels], int], target: int) -> KeptChannels:
+def met(choose: Callable[[int], Selection], count: Callable[[Selection], int], target: int) -> Selection:
     """The selection nearest to a target where it costs less than its widths say, because channels go with others.
 
     Args:
@@ -89,31 +81,53 @@ def met(choose: Callable[[int], KeptChannels], count: Callable[[KeptChannels], i
     return best
 
 
-def global_kept(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], cost: Cost, target: int) -> KeptChannels:
+def normalised(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], norm: str) -> dict[str, Tensor]:
+    """Scores that can be compared between groups: each group's in float64, divided by a measure of their size.
+
+    Args:
+        norm: "mean" or "max" of the absolute values, "l2" (their root of the sum of squares), or "none".
+
+    Raises:
+        StageFailure: "diverged" if a score is not a number.
+    """
+    refuse_nan(scores)
+    measure: dict[str, Callable[[Tensor], Tensor]] = {
+        "mean": lambda values: values.abs().mean(),
+        "max": lambda values: values.abs().amax(),
+        "l2": lambda values: values.square().sum().sqrt(),
+        "none": torch.ones_like,
+    }
+    relative: dict[str, Tensor] = {}
+    for group in groups:
+        values = scores[group.name].detach().cpu().double()
+        size = measure[norm](values)
+        relative[group.name] = values / size if bool((size > 0).all()) else values
+    return relative
+
+
+def global_kept(
+    scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], cost: Cost, target: int, norm: str = "mean"
+) -> KeptChannels:
     """The channels above one threshold for all groups, set so that the cost is nearest to the target.
 
-    Scores are divided by the mean of their absolute values in the group. A group's best channel always stays. What
-    the threshold leaves of the budget goes to the best channels below it that still fit. Where a stream is cut too,
-    its branches keep as many channels as are above the threshold, but of those that the stream keeps.
+    A group's best channel always stays. What the threshold leaves of the budget goes to the best channels below it
+    that still fit. Where a stream is cut too, its branches keep as many channels as are above the threshold, but of
+    those that the stream keeps.
 
     Args:
         scores: {group: [channels]}; all of `groups`.
+        norm: how they are made comparable, see `normalised`.
 
     Raises:
         StageFailure: "out of reach" if one channel a group costs more than the target; "diverged" if a score is not a
             number.
     """
     sizes = {group.name: group.size for group in groups}
-    refuse_nan(scores)
-    relative: dict[str, Tensor] = {}
-    for name in sizes:
-        values = scores[name].detach().cpu().double()
-        mean = values.abs().mean()
-        relative[name] = values / mean if mean > 0 else values
+    relative = normalised(scores, groups, norm)
     everything: KeptChannels = {name: tuple(range(size)) for name, size in sizes.items()}
     if cost(sizes) <= target:
         return everything
-    _refuse_below(cost, dict.fromkeys(sizes, 1), target)
+    refuse_below(cost, dict.fromkeys(sizes, 1), target)
     order = _weakest_first(relative, everything)
 
     def widths(removed: int) -> dict[str, int]:
@@ -127,6 +141,59 @@ def global_kept(scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], co
         middle = (low + high) // 2
         low, high = (low, middle) if cost(widths(middle)) <= target else (middle, high)
     over, under = _without(everything, order[:low]), _refilled(everything, order[:high], cost, target)
+    return _within_streams(relative, groups, min((under, over), key=lambda kept: abs(cost(_widths(kept)) - target)))
+
+
+def per_cost_kept(
+    scores: Mapping[str, Tensor], groups: Sequence[ChannelGroup], cost: Cost, target: int
+) -> KeptChannels:
+    """Takes away, again and again, the channel whose score is lowest for what its going saves, until that is enough.
+
+    Scores are divided by the mean of their absolute values in the group. What a channel saves is counted at the widths
+    that the network has when it goes. A group's best channel always stays; what the last one leaves of the budget goes
+    to the best that still fit. Streams and branches as in `global_kept`.
+
+    Args:
+        scores: {group: [channels]}; all of `groups`.
+
+    Raises:
+        StageFailure: "out of reach" if one channel a group costs more than the target; "diverged" if a score is not a
+            number.
+    """
+    widths = {group.name: group.size for group in groups}
+    relative = normalised(scores, groups, "mean")
+    everything: KeptChannels = {name: tuple(range(size)) for name, size in widths.items()}
+    now = cost(widths)
+    if now <= target:
+        return everything
+    refuse_below(cost, dict.fromkeys(widths, 1), target)
+    goes: dict[str, list[int]] = {name: [] for name in widths}
+    for name, channel in _weakest_first(relative, everything):
+        goes[name].append(channel)
+    values = {name: tensor.tolist() for name, tensor in relative.items()}
+
+    def price(name: str) -> float:
+        saved = now - cost(widths | {name: widths[name] - 1})
+        value: float = values[name][goes[name][0]]
+        return value / saved if saved > 0 else float("-inf")  # a branch wider than its stream: nothing goes
+
+    # Savings shrink with the widths, so that prices only rise: an old one is a lower bound, and one that is still the
+    # lowest after it was brought up to date is the lowest of all.
+    waiting = [(price(name), place, name) for place, name in enumerate(widths) if goes[name]]
+    heapq.heapify(waiting)
+    order: list[tuple[str, int]] = []
+    while now > target:
+        _, place, name = heapq.heappop(waiting)
+        entry = (price(name), place, name)
+        if waiting and waiting[0] < entry:
+            heapq.heappush(waiting, entry)
+            continue
+        order.append((name, goes[name].pop(0)))
+        widths[name] -= 1
+        now = cost(widths)
+        if goes[name]:
+            heapq.heappush(waiting, (price(name), place, name))
+    over, under = _without(everything, order[:-1]), _refilled(everything, order, cost, target)
     return _within_streams(relative, groups, min((under, over), key=lambda kept: abs(cost(_widths(kept)) - target)))
 
 
@@ -163,7 +230,7 @@ def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: i
     left = _widths(start)
     if cost(left) <= target:
         return kept
-    _refuse_below(cost, left | {name: min(1, left[name]) for name in scores}, target)
+    refuse_below(cost, left | {name: min(1, left[name]) for name in scores}, target)
     values = {name: tensor.detach().cpu().double() for name, tensor in scores.items()}
     order = _weakest_first(values, {name: start[name] for name in scores})
     for removed, (name, _) in enumerate(order, start=1):
@@ -171,6 +238,44 @@ def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: i
         if cost(left) <= target:
             return _refilled(start, order[:removed], cost, target)
     raise AssertionError("one channel a group meets the target")
+
+
+def trim_whole(
+    scores: Mapping[str, Tensor], kept: KeptChannels, count: Callable[[KeptChannels], int], target: int
+) -> KeptChannels:
+    """Takes away the whole group of lowest score, again and again, until the count is at most the target.
+
+    Of equal scores the group further from the input goes first. What is left of the budget goes back to the best of
+    the groups taken away that still fit.
+
+    Args:
+        scores: {group: [1]}, groups that may be removed; other groups stay as `kept` has them.
+        kept: the selection to start from; a group that is absent is whole.
+        count: what a selection costs with all that follows from it.
+
+    Raises:
+        StageFailure: "out of reach" if that cannot be met; "diverged" if a score is not a number.
+    """
+    refuse_nan(scores)
+    order = sorted(
+        (float(values), -place, name)
+        for place, (name, values) in enumerate(scores.items())
+        if name not in kept or kept[name]
+    )
+    chosen, gone = dict(kept), []
+    for _, _, name in order:
+        if count(chosen) <= target:
+            break
+        chosen[name] = ()
+        gone.append(name)
+    if (floor := count(chosen)) > target:
+        raise StageFailure("out of reach", f"with every branch removed the cost is {floor:,}; target {target:,}")
+    for name in reversed(gone):
+        back = {group: channels for group, channels in chosen.items() if group != name}
+        back |= {name: kept[name]} if name in kept else {}
+        if count(back) <= target:
+            chosen = back
+    return chosen
 
 
 def _weakest_first(scores: Mapping[str, Tensor], channels: KeptChannels) -> list[tuple[str, int]]:
@@ -205,10 +310,3 @@ def _refilled(kept: KeptChannels, gone: Sequence[tuple[str, int]], cost: Cost, t
 def _without(kept: KeptChannels, gone: Sequence[tuple[str, int]]) -> KeptChannels:
     lost = set(gone)
     return {name: tuple(c for c in channels if (name, c) not in lost) for name, channels in kept.items()}
-
-
-def _refuse_below(cost: Cost, smallest: Mapping[str, int], target: int) -> None:
-    if (floor := cost(smallest)) > target:
-        raise StageFailure(
-            "out of reach", f"with one channel in every group that may be cut the cost is {floor:,}; target {target:,}"
-        )

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from harness.channels.groups import ChannelGroup, Part
 from harness.channels.structure import is_shortcut
-from harness.errors import UserError
+from harness.errors import StageFailure, UserError
 
 GateFunction = Callable[[Tensor], Tensor]
 """The factor of each channel, given its scalar: [channels] → [channels]."""
@@ -131,7 +131,7 @@ _GATED: dict[type[nn.Module], type[_Gated]] = {
 
 
 def insert_gates(
-    network: nn.Module, groups: Sequence[ChannelGroup], function: GateFunction, initial: float
+    network: nn.Module, groups: Sequence[ChannelGroup], function: GateFunction, initial: float, *, whole: bool = False
 ) -> dict[str, nn.Parameter]:
     """Puts a gate on every channel of the groups, in place.
 
@@ -140,9 +140,10 @@ def insert_gates(
     Args:
         function: gives the factors from the scalars; called in every forward pass.
         initial: where all scalars start.
+        whole: all channels of a group have one gate together.
 
     Returns:
-        {group: its scalars [channels]}, on the layers' device and of their dtype.
+        {group: its scalars [channels], or [1] if `whole`}, on the layers' device and of their dtype.
 
     Raises:
         UserError: a group has a layer that a gate cannot be folded into; nothing was changed.
@@ -154,7 +155,9 @@ def insert_gates(
             gates.setdefault(part.layer, []).append((part, group.name))
     like = next(network.parameters())
     values = {
-        group.name: nn.Parameter(torch.full((group.size,), initial, dtype=like.dtype, device=like.device))
+        group.name: nn.Parameter(
+            torch.full((1 if whole else group.size,), initial, dtype=like.dtype, device=like.device)
+        )
         for group in groups
     }
     sizes = {group.name: group.size for group in groups}
@@ -165,7 +168,7 @@ def insert_gates(
         module.gate_values = nn.ParameterList([values[name] for _, name in parts])
         module.function = function
         spans = [(part.start, sizes[name] * part.repeat, number) for number, (part, name) in enumerate(parts)]
-        repeats = [part.repeat for part, _ in parts]
+        repeats = [part.repeat * (sizes[name] if whole else 1) for part, name in parts]
         module.rows = _rows(spans, repeats, _outputs(module))
     return values
 
@@ -177,6 +180,77 @@ def remove_gates(network: nn.Module) -> None:
             plain: Any = next(base for base in type(module).__mro__ if not issubclass(base, _Gated))
             del module.gate_values, module.function, module.rows
             module.__class__ = plain
+
+
+def fold_gates(network: nn.Module, function: GateFunction) -> int:
+    """Multiplies the gates into the layers' own weights, in place; `remove_gates` then changes nothing.
+
+    Gates that also multiply a shortcut without weights stay out, in all their layers: nothing could carry them there,
+    and a stream of which some writers are scaled and others are not is another network.
+
+    Args:
+        function: gives the factors from the scalars; called with the very parameters that `insert_gates` gave.
+
+    Returns:
+        The number of parameters that stayed out.
+    """
+    gated = [module for module in network.modules() if isinstance(module, _Gated)]
+    lost = {id(values) for module in gated if is_shortcut(module) for values in module.gate_values}
+
+    def foldable(values: Tensor) -> Tensor:
+        return torch.ones_like(values) if id(values) in lost else function(values)
+
+    with torch.no_grad():
+        for module in gated:
+            if is_shortcut(module):
+                continue
+            module.function = foldable
+            factor = module.factor()
+            assert isinstance(module.weight, Tensor)
+            module.weight.mul_(factor.view(-1, *[1] * (module.weight.dim() - 1)))
+            if isinstance(module.bias, Tensor):
+                module.bias.mul_(factor)
+    return len(lost)
+
+
+def norm_weights(network: nn.Module, groups: Sequence[ChannelGroup]) -> dict[str, nn.Parameter]:
+    """Batch norm's own γ where gates of the groups would be: {batch norm: its weight [channels]}.
+
+    Raises:
+        StageFailure: "invalid network" if a group has no batch norm with weights there.
+    """
+    found: dict[str, nn.Parameter] = {}
+    for group in groups:
+        own = {part.layer: weight for part, weight in _own_norms(network, group)}
+        found |= own
+    return found
+
+
+def norm_scores(network: nn.Module, groups: Sequence[ChannelGroup]) -> dict[str, Tensor]:
+    """{group: mean |γ| over the places that each channel has in its batch norms [channels], on the CPU}.
+
+    Raises:
+        StageFailure: as `norm_weights`.
+    """
+    scores = {}
+    for group in groups:
+        members = [
+            weight.detach()[part.start : part.start + group.size * part.repeat].view(group.size, part.repeat)
+            for part, weight in _own_norms(network, group)
+        ]
+        scores[group.name] = torch.cat(members, dim=1).abs().mean(dim=1).cpu()
+    return scores
+
+
+def _own_norms(network: nn.Module, group: ChannelGroup) -> list[tuple[Part, nn.Parameter]]:
+    norms = []
+    for part in group.gate_points:
+        module = network.get_submodule(part.layer)
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+            norms.append((part, module.weight))
+    if not norms:
+        raise StageFailure("invalid network", f"group {group.name!r} has no batch norm whose γ could be its gate")
+    return norms
 
 
 def _refuse_ungateable(module: nn.Module, name: str) -> None:

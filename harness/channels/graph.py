@@ -98,6 +98,21 @@ class ChannelGraph:
             for branch in self.branches.values()
         )
 
+    def removable(self, groups: Sequence[ChannelGroup]) -> list[ChannelGroup]:
+        """Those that are residual branches which can go as a whole, because a shortcut stays beside them.
+
+        Raises:
+            StageFailure: "invalid network" if there is none.
+        """
+        found = []
+        for group in groups:
+            branch = self.branches.get(group.name)
+            if branch is not None and branch.sum is not None and self.sums[branch.sum].shortcut:
+                found.append(group)
+        if not found:
+            raise StageFailure("invalid network", "one gate a branch was asked for, and no residual branch may be cut")
+        return found
+
     def check(self, kept: Mapping[str, Sequence[int]]) -> None:
         """Raises StageFailure("invalid network") unless `kept` is a selection of this graph's channels."""
         for name, channels in kept.items():

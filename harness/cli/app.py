@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.cli import cost, data, doctor, listing, merge, plan, report, run
+from harness.cli import cost, data, doctor, export, latency, listing, merge, plan, report, run
 from harness.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app.command("list")(listing.listing)
 app.command("cost")(cost.cost)
 app.command("data")(data.data)
 app.command("merge")(merge.merge)
+app.command("latency")(latency.latency)
+app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
 
 

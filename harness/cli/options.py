@@ -11,6 +11,7 @@ import typer
 
 from harness.data.folders import FACTS, KNOWN_FACTS
 from harness.errors import UserError, nearest
+from harness.paths import results_of
 from harness.suite.cell import Cell
 from harness.suite.load import Suite
 
@@ -41,8 +42,7 @@ def results_folder(suite: Suite, given: Path | None) -> Path:
 
     What its runs knew of photographs is known from now on, so that they may be absent.
     """
-    name = suite.name if suite.profile is None else f"{suite.name}.{suite.profile}"
-    folder = given if given is not None else Path("results") / "runs" / name
+    folder = results_of(suite.name, suite.profile, given)
     if (folder / FACTS).is_file():
         os.environ[KNOWN_FACTS] = str((folder / FACTS).absolute())
     return folder

@@ -67,6 +67,11 @@ class Progress:
                     f"  {facts['cell']}  {facts['stage']} {facts['epoch']}/{facts['epochs']}  "
                     f"loss {facts['loss']:.3f}  {facts['images_per_second']:,.0f} img/s"
                 )
+            elif "evaluations" in facts:
+                lines.append(
+                    f"  {facts['cell']}  {facts['stage']}: {facts['evaluations']} networks tried, "
+                    f"the best has {100 * facts['best']:.1f} % held-out"
+                )
         return lines
 
     def _head(self, grid: Grid, running: int) -> str:

@@ -15,6 +15,7 @@ from harness.execute.network import Decision
 from harness.execute.place import Place
 from harness.execute.stages import run_stage
 from harness.measure.environment import provenance
+from harness.measure.exclusive import shared
 from harness.plan.stages import Stage
 from harness.plan.timing import HELD_OUT_WORK, Timing, machine, record
 from harness.store.artifacts import Damaged, has_artifact, remove_artifact, verify, write_artifact
@@ -106,7 +107,8 @@ def _run(job: Job, stage: Stage, place: Place, ledger: Ledger, lease: Lease) -> 
     began = time.perf_counter()
     watched = replace(place, watch=_noting(place.watch, job.cell, lease))
     try:
-        outcome = run_stage(watched, stage.kind, stage.key, stage.config, stage.parents)
+        with shared():
+            outcome = run_stage(watched, stage.kind, stage.key, stage.config, stage.parents)
     except (Stopped, UserError):
         raise
     except Exception as error:

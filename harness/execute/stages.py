@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from harness.channels.allocate import met, trim
+from harness.channels.allocate import met, trim, trim_whole
 from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGraph, KeptChannels
 from harness.channels.paper import paper_cost
 from harness.data.seeds import derive
 from harness.errors import StageFailure
+from harness.execute.journal import EVALUATIONS, record
 from harness.execute.network import (
     SCORES,
     WEIGHTS,
@@ -31,6 +32,7 @@ from harness.execute.task import HarnessTask
 from harness.measure.accuracy import measure_accuracy
 from harness.measure.macs import count_macs, count_params
 from harness.registry import method
+from harness.store.rows import SearchBill
 from harness.train.checkpoint import tensors_to_bytes
 from harness.train.loop import Progress, Source, Step, train_epochs
 from harness.train.rates import rates_of
@@ -87,7 +89,13 @@ def _compress(place: Place, key: str, config: Mapping[str, Any], parents: tuple[
     if decided.scores is not None:
         files[SCORES] = tensors_to_bytes(decided.scores)
     facts = _billed(task.billed, task.training_macs) | _size(task.graph, task.model, kept, task.target, config)
-    return Outcome(files, facts | {"notes": [*decided.notes, *_removed(task.graph, kept)]})
+    notes = [*decided.notes, *_removed(task.graph, kept)]
+    if task.searched:
+        files[EVALUATIONS] = record(task.searched)
+        bill = SearchBill.of(task.searched)
+        facts["search"] = asdict(bill)
+        notes.append(str(bill))
+    return Outcome(files, facts | {"notes": notes})
 
 
 def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
@@ -105,25 +113,33 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
         facts = _billed(Progress(), 0) | _size(graph, model, {}, target, config)
         return Outcome({WEIGHTS: Decision({}, reached[0][2].base, {}).to_bytes()}, facts | {"notes": []})
     above = [entry for entry in reached if entry[0] >= target]
-    if not above:
+    if not above and not config.get("reopens"):
         largest = max(entry[0] for entry in reached)
         raise StageFailure(
             "out of reach",
             f"the largest network of its candidates has {largest:,} {config['metric']}, below {target:,}",
         )
-    natural, parent, decision = min(above, key=lambda entry: entry[:2])
+    natural, parent, decision = min(above or reached, key=lambda entry: (abs(entry[0] - target), entry[1]))
     scores, _ = read_tensors(place.results, parent, SCORES)
+    start: KeptChannels = decision.kept if above else {}
+
+    def settled_count(kept: KeptChannels) -> int:
+        return count(_widths(graph, graph.settled(kept)))
 
     def trimmed(aim: int) -> KeptChannels:
-        return trim(scores, decision.kept, count, aim)
+        return trim(scores, start, count, aim)
 
-    kept = trimmed(target)
-    if count(_widths(graph, graph.settled(kept))) < count(_widths(graph, kept)):
-        # channels went with others: what that frees goes back
-        kept = met(trimmed, lambda chosen: count(_widths(graph, graph.settled(chosen))), target)
+    if all(len(values) < graph.groups[name].size for name, values in scores.items()):
+        kept = trim_whole(scores, start, settled_count, target)
+    else:
+        kept = trimmed(target)
+        if settled_count(kept) < count(_widths(graph, kept)):
+            # channels went with others: what that frees goes back
+            kept = met(trimmed, settled_count, target)
     kept = graph.settled(kept)
     facts = _billed(Progress(), 0) | _size(graph, model, kept, target, config)
-    notes = [f"trimmed from {natural:,} {config['metric']}", *_removed(graph, kept)]
+    notes = [f"trimmed from {natural:,} {config['metric']}" if above else _reopened(decision.kept, kept, graph)]
+    notes += _removed(graph, kept)
     files = {WEIGHTS: Decision(kept, decision.base, decision.changed).to_bytes()}
     return Outcome(files, facts | {"notes": notes, "chosen": parent})
 
@@ -203,6 +219,15 @@ def _billed(progress: Progress, training_macs: int) -> dict[str, Any]:
         "train_seconds": progress.seconds,
         "curve": progress.curve,
     }
+
+
+def _reopened(closed: KeptChannels, kept: KeptChannels, graph: ChannelGraph) -> str:
+    """A phrase on the channels that a search closed and a budget above its outcome keeps."""
+    count = sum(
+        len(set(kept.get(name, range(group.size))) - set(closed.get(name, range(group.size))))
+        for name, group in graph.groups.items()
+    )
+    return f"{count} channels that the search closed are kept"
 
 
 def _widths(graph: ChannelGraph, kept: KeptChannels) -> dict[str, int]:

@@ -10,17 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.channels.allocate import best_channels_within, global_kept, met, spread, uniform_widths
+from harness.channels.allocate import best_channels_within, global_kept, met, per_cost_kept, spread, uniform_widths
 from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGroup, KeptChannels
+from harness.channels.profile import profile_widths, rates_of, stated_widths
 from harness.data.batches import steps_per_epoch
-from harness.data.interface import scoring_batch
+from harness.data.interface import Loader, scoring_batch
 from harness.data.seeds import derive
 from harness.errors import StageFailure
+from harness.execute.evaluator import Bench, WidthEvaluator
+from harness.execute.journal import Evaluation
 from harness.execute.network import example_of, graph_of
 from harness.execute.place import Place
 from harness.method import Scores
 from harness.registry import method
+from harness.suite.cell import Mode
 from harness.train.histogram import histogram
 from harness.train.loop import Loss, Progress, Source, Step, save_finished, train_epochs
 
@@ -30,6 +34,7 @@ class HarnessTask:
 
     Attributes:
         billed: epochs, training MACs, seconds and curve of all calls of `train` so far.
+        searched: the evaluations of a search so far; their MACs and seconds are in the bill, their epochs are not.
     """
 
     def __init__(self, place: Place, key: str, config: Mapping[str, Any], params: Any, network: nn.Module) -> None:
@@ -43,10 +48,12 @@ class HarnessTask:
         if config["channels_last"]:
             self.network.to(memory_format=torch.channels_last)
         self.target: int | None = config["target"]
+        self.allocation: Mode = config["allocate"]
         self.generator = torch.Generator().manual_seed(derive(config["seed"], "method", config["method"]))
         self.epochs: int = config["search_epochs"]
         self.billed = Progress()
         self.training_macs = 0
+        self.searched: list[Evaluation] = []
         self._place, self._key, self._config = place, key, config
         self._train, self._held_out = place.loaders(dict(config))
         self.steps_per_epoch = steps_per_epoch(len(self._train), config["batch"])
@@ -63,8 +70,10 @@ class HarnessTask:
         if missing:
             raise StageFailure("crashed", f"the method gave no score for group {missing[0]!r}")
         ranked = {group.name: _by_channel(group, scores[group.name]) for group in self.groups}
-        if self._config["allocate"] == "from":
+        if self.allocation == "from":
             return self._chosen(ranked, self._partner_widths())
+        if self.target is None and self.allocation == "profile":
+            return self._chosen(ranked, stated_widths(self.groups, self._rates()))
         if self.target is None:
             raise StageFailure("crashed", "the method allocates to a budget, and the cell has none")
         kept = self._at(ranked, self.target)
@@ -78,7 +87,7 @@ class HarnessTask:
 
     def _partner_streams(self) -> dict[str, int]:
         """How many channels of each stream the partner's branches write, where its widths are taken."""
-        if self._config["allocate"] != "from":
+        if self.allocation != "from":
             return {}
         mine = {group.name for group in self.groups}
         taken: dict[str, int] = self._config["widths"]
@@ -86,11 +95,21 @@ class HarnessTask:
 
     def _at(self, scores: Scores, target: int) -> KeptChannels:
         """The selection whose widths cost about `target`."""
-        if self._config["allocate"] == "global":
-            widths = {name: len(kept) for name, kept in global_kept(scores, self.groups, self.cost, target).items()}
+        config, mode = self._config, self.allocation
+        if mode in ("global", "per_mac"):
+            if mode == "global":
+                kept = global_kept(scores, self.groups, self.cost, target, config.get("normalise", "mean"))
+            else:
+                kept = per_cost_kept(scores, self.groups, self.cost, target)
+            widths = {name: len(channels) for name, channels in kept.items()}
+        elif mode == "profile":
+            widths = profile_widths(self.groups, self._rates(), config["profile"]["most"], self.cost, target)
         else:
             widths = uniform_widths(self.groups, self.cost, target)
         return self._chosen(scores, widths)
+
+    def _rates(self) -> dict[str, float]:
+        return rates_of([(pattern, rate) for pattern, rate in self._config["profile"]["rates"]], self.groups)
 
     def _chosen(self, scores: Scores, widths: Mapping[str, int]) -> KeptChannels:
         if all(bool((values == values[0]).all()) for values in scores.values()):
@@ -127,9 +146,13 @@ class HarnessTask:
 
     def held_out_batches(self, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Held-out batches in their order, as they are."""
+        loader = self._held_out_loader()
+        return islice(loader.plain(scoring_batch(loader)), limit)
+
+    def _held_out_loader(self) -> Loader:
         if not method(self._config["method"]).needs_held_out or self._held_out is None:
             raise StageFailure("crashed", "the method reads held-out images and does not declare `needs_held_out`")
-        return islice(self._held_out.plain(scoring_batch(self._held_out)), limit)
+        return self._held_out
 
     def bill(self, macs: int) -> None:
         """Adds what was computed outside `train` to the training MACs of the cell."""
@@ -138,6 +161,26 @@ class HarnessTask:
     def record_gates(self, factors: Callable[[], Iterable[Tensor]]) -> None:
         """Each later epoch of `train` keeps a histogram of all gates' factors in its point of the curve."""
         self._observe = lambda: {"gates": histogram(torch.cat(list(factors())))}
+
+    def evaluator(self, power: int) -> WidthEvaluator:
+        """Tries widths on the held-out images, with the weights of the network as it is now."""
+        bench = Bench(
+            self.graph,
+            self.groups,
+            self.model,
+            self._train,
+            self._held_out_loader(),
+            derive(self._config["seed"], "evaluation"),
+            self._config,
+            self.work_folder(),
+            self._place.watch,
+        )
+        return WidthEvaluator(bench, self.network, power, self._bill_evaluation)
+
+    def _bill_evaluation(self, evaluation: Evaluation) -> None:
+        self.searched.append(evaluation)
+        self.bill(evaluation.macs)
+        self.billed.seconds += evaluation.seconds
 
     def work_folder(self) -> Path:
         """The folder of the stage's unfinished work; gone once the stage is done."""

@@ -168,6 +168,10 @@ class _Known:
             "allocate": cell.allocate,
             "widths": widths,
         }
+        if cell.normalise != "mean":
+            config["normalise"] = cell.normalise
+        if cell.profile is not None:
+            config["profile"] = {"rates": [list(rate) for rate in cell.profile.rates], "most": cell.profile.most}
         macs = 2 * self.cost.macs * self.images * self.search_epochs
         return _stage("compress", config, parents, self.search_epochs, macs)
 
@@ -179,6 +183,8 @@ class _Known:
             "metric": self.cell.budget.metric if self.cell.budget is not None else "macs",
             "cuts": list(self.cell.cuts),
         }
+        if self.method.reopens:
+            config["reopens"] = True
         return _stage("trim", config, tuple(stage.key for stage in naturals), 0, 0)
 
     def finetune(self, decided: Stage, kept_macs: int) -> Stage:

@@ -17,10 +17,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STAGE_TITLES = {"dense": "dense", "compress": "search", "finetune": "fine-tuning", "measure": "measuring"}
+STAGE_TITLES = {
+    "dense": "dense",
+    "compress": "search",
+    "study": "networks tried",
+    "finetune": "fine-tuning",
+    "measure": "measuring",
+}
 """What a reader calls the stages; others go by their own names."""
-_FILLS = {"dense": ("0.25", ""), "compress": ("0.6", ""), "finetune": ("0.85", ""), "measure": ("white", "")}
-_OTHER_FILLS = (("white", "//////"), ("white", "......"), ("white", "xxxxxx"))
+_FILLS = {
+    "dense": ("0.25", ""),
+    "compress": ("0.6", ""),
+    "study": ("white", "//////"),
+    "finetune": ("0.85", ""),
+    "measure": ("white", ""),
+}
+_OTHER_FILLS = (("white", "......"), ("white", "xxxxxx"))
 _ROW = 0.17
 _LETTER = 0.052
 _LONGEST = 26

@@ -209,7 +209,7 @@ class _GridPoints:
             cell.recipe,
             cell.budget,
             None if cell.match is None else self.number(cell.match),
-            cell.allocate,
+            (cell.allocate, cell.normalise, cell.profile),
             None if cell.widths_of is None else self.number(cell.widths_of),
             tuple(self.number(candidate) for candidate in cell.candidates),
             cell.cuts,
@@ -264,7 +264,11 @@ class _Titles:
             scaled = name == strength and is_scaled(factor)
             stated.append(f"{symbol(name, scaled)} = {numbers.plain(cell.params[name])}")
         if cell.allocate == "global":
-            stated.append("global allocation")
+            stated.append("global allocation" + ("" if cell.normalise == "mean" else f", norm {cell.normalise}"))
+        elif cell.allocate == "per_mac":
+            stated.append("allocation per MAC")
+        elif cell.profile is not None:
+            stated.append(f"profile {cell.profile}")
         return self._method_titles[kind] + (f" ({', '.join(stated)})" if stated else "")
 
     def _strength(self, cell: Cell, point: int) -> tuple[str | None, float]:

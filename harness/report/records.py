@@ -143,7 +143,7 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
         "seed": cell.seed,
         "budget": asdict(cell.budget) if cell.budget is not None else None,
         "match": cell.match.label if cell.match is not None else None,
-        "allocate": cell.allocate,
+        "allocate": cell.allocation,
         "widths_of": cell.widths_of.label if cell.widths_of is not None else None,
         "candidates": [candidate.label for candidate in cell.candidates],
         "cuts": list(cell.cuts),

@@ -164,6 +164,13 @@ class Ledger:
             self._read_once()
             return list(self._stages)
 
+    def results_of(self, kind: str) -> list[dict[str, Any]]:
+        """The payloads of the last "done" of every stage of a kind that is done, in the order of `keys`."""
+        with self._guard:
+            self._read_once()
+            done = [stage.last_done for stage in self._stages.values() if stage.state == "done"]
+            return [event.payload for event in done if event is not None and event.kind == kind]
+
     def close(self) -> None:
         """Gives the process's file free for another process; the object can still be read and appended to."""
         with self._guard:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from harness.data.batches import steps_per_epoch
 from harness.plan.stages import Chain, training_images
@@ -45,6 +47,54 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class SearchBill:
+    """What the evaluations of a search cost, beside the epochs that every method trains.
+
+    Attributes:
+        evaluations: how many different networks were tried.
+        epochs: passes over the training images that they trained for together, in parts.
+        macs: multiply-adds of their training, statistics and scoring; part of the row's training MACs.
+        seconds: part of the row's device seconds.
+    """
+
+    evaluations: int = 0
+    epochs: float = 0.0
+    macs: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, evaluations: Sequence[Evaluated]) -> SearchBill:
+        """The sum over what was tried."""
+        return cls(
+            len(evaluations),
+            round(math.fsum(each.epochs for each in evaluations), 9),
+            sum(each.macs for each in evaluations),
+            math.fsum(each.seconds for each in evaluations),
+        )
+
+    def __str__(self) -> str:
+        networks = f"{self.evaluations:,} network{'s' if self.evaluations != 1 else ''} tried"
+        training = f"trained for {self.epochs:.3g} epochs in all" if self.epochs else "without training"
+        return f"{networks}, {training}, beside the epochs of the table"
+
+
+class Evaluated(Protocol):
+    """What one evaluation cost."""
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training images."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds."""
+
+    @property
+    def seconds(self) -> float:
+        """Of the device."""
+
+
+@dataclass(frozen=True)
 class Row:
     """One cell and what is known of it.
 
@@ -65,8 +115,10 @@ class Row:
         epochs: {stage: epochs trained for this cell}, including the shared dense stage.
         training_macs: multiply-adds of all training that the cell needed, shared stages counted in full.
         device_seconds: of all its stages, shared ones in full.
-        stage_macs: {stage: its share of training_macs}; the search's has that of all candidates.
+        stage_macs: {stage: its share of training_macs}; the search's has that of all candidates, and what the
+            networks that it tried cost is apart, as "study".
         stage_seconds: {stage: its share of device_seconds}, measuring included.
+        search: what the networks that a search tried cost, in the two figures before; zeros where nothing was tried.
         train_images: how many images its weights were trained on.
         widths: {group: (kept, of how many)} of the groups that could be cut, in the network's order.
         strength: (name, value stated in the suite, factor by which the recipe's steps scale it), or None.
@@ -96,6 +148,7 @@ class Row:
     device_seconds: float | None = None
     stage_macs: dict[str, int] = field(default_factory=dict)
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    search: SearchBill = SearchBill()
     train_images: int | None = None
     widths: dict[str, tuple[int, int]] = field(default_factory=dict)
     strength: tuple[str, float, float] | None = None
@@ -132,6 +185,11 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         if stage.kind != "measure":
             epochs[name] = epochs.get(name, 0) + int(facts.get("epochs", 0))
             stage_macs[name] = stage_macs.get(name, 0) + int(facts.get("training_macs", 0))
+    search = SearchBill(**deciding.get("search", {}))
+    if search.evaluations:
+        for parts, part in ((stage_macs, search.macs), (stage_seconds, search.seconds)):
+            parts["compress"] -= part
+            parts["study"] = part
     shown_curve = [told.get("dense", {}), deciding, told["finetune"]]
     return Row(
         cell=cell,
@@ -149,10 +207,11 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         target=deciding.get("target"),
         target_metric=deciding.get("metric", "macs"),
         epochs=epochs,
-        training_macs=sum(stage_macs.values()),
+        training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
         device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told),
         stage_macs=stage_macs,
         stage_seconds=stage_seconds,
+        search=search,
         train_images=told["finetune"].get("train_images"),
         widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
         strength=strength,

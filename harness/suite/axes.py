@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from harness.errors import Location, unknown
 from harness.method import Method
-from harness.suite.cell import Cut
+from harness.suite.cell import Cut, Mode, Norm, Profile
 from harness.suite.problems import Problems
 from harness.suite.source import Node, plain
 from harness.suite.wording import must_be, shown, unknown_key
@@ -20,7 +20,13 @@ HARNESS_KEYS = ("budget", "allocate", "cuts")
 METRICS = ("macs", "params", "match")
 _CUTS: tuple[Cut, ...] = ("inner", "branch", "stream", "fc")
 _BUDGET = "a mapping such as {macs: 0.5}, {params: 0.5} or {match: METHOD}"
-_ALLOCATE = "uniform, global or {from: METHOD}"
+_NAMED: tuple[Mode, ...] = ("uniform", "global", "per_mac")
+_MODES = (*_NAMED, "profile", "from")
+_FILLED = ("global", "profile", "from")
+"""Modes that are written as a mapping, with what they take."""
+_NORMS: tuple[Norm, ...] = ("mean", "l2", "max", "none")
+_ALLOCATE = "uniform, global, per_mac, {global: NORM}, {profile: {PATTERN: RATE}} or {from: METHOD}"
+_PROFILE = "a mapping of patterns of groups' names to pruning rates, or a list with a rate for each group"
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,19 @@ class Target:
 
 @dataclass(frozen=True)
 class Spread:
-    """One value of `allocate`: a mode, and with mode "from" the method whose widths are taken."""
+    """One value of `allocate`: a mode and what it takes.
 
-    mode: Literal["uniform", "global", "from"]
-    partner: str | None
+    Attributes:
+        partner: with mode "from", the method whose widths are taken.
+        normalise: with mode "global", what each group's scores are divided by.
+        profile: with mode "profile", the rates.
+    """
+
+    mode: Mode
     at: Location
+    partner: str | None = None
+    normalise: Norm = "mean"
+    profile: Profile | None = None
 
 
 Choice = Node | Target | Spread | tuple[Cut, ...]
@@ -159,21 +173,80 @@ def _finite(value: float) -> bool:
 
 def _spreads(node: Node, problems: Problems) -> Iterator[Spread]:
     for entry in _alternatives("allocate", node, 0, problems):
-        if entry.value == "uniform":
-            yield Spread("uniform", None, entry.at)
-        elif entry.value == "global":
-            yield Spread("global", None, entry.at)
-        elif isinstance(entry.value, dict) and list(entry.value) == ["from"]:
-            for choice in _alternatives("from", entry.value["from"], 0, problems):
-                if isinstance(choice.value, str):
-                    yield Spread("from", choice.value, choice.at)
-                else:
-                    problems.add(choice.at, must_be("'from'", "the name of a method of this suite", plain(choice)))
-        elif isinstance(entry.value, dict) and entry.value:
-            key, inner = next((key, inner) for key, inner in entry.value.items() if key != "from")
-            problems.add(inner.name_at, f"allocate: {unknown_key(key, ['from'])}")
-        else:
+        if not isinstance(entry.value, dict):
+            named = next((mode for mode in _NAMED if mode == entry.value), None)
+            if named is not None:
+                yield Spread(named, entry.at)
+            elif isinstance(entry.value, str) and entry.value not in _MODES:
+                problems.add(entry.at, unknown("allocation", entry.value, _MODES))
+            else:
+                problems.add(entry.at, must_be("'allocate'", _ALLOCATE, plain(entry)))
+            continue
+        mode = next((key for key in entry.value if key in _FILLED), None)
+        known = _FILLED if mode is None else (mode, "most") if mode == "profile" else (mode,)
+        strange = [(key, inner) for key, inner in entry.value.items() if key not in known]
+        for key, inner in strange:
+            problems.add(inner.name_at, f"allocate: {unknown_key(key, known)}")
+        if strange:
+            continue
+        if mode is None:
             problems.add(entry.at, must_be("'allocate'", _ALLOCATE, plain(entry)))
+        elif mode == "profile":
+            yield from _profiles(entry.value["profile"], entry.value.get("most"), problems)
+        else:
+            for choice in _alternatives(mode, entry.value[mode], 0, problems):
+                yield from _taken(choice, problems) if mode == "from" else _global(choice, problems)
+
+
+def _taken(node: Node, problems: Problems) -> Iterator[Spread]:
+    if isinstance(node.value, str):
+        yield Spread("from", node.at, partner=node.value)
+    else:
+        problems.add(node.at, must_be("'from'", "the name of a method of this suite", plain(node)))
+
+
+def _global(node: Node, problems: Problems) -> Iterator[Spread]:
+    for norm in _NORMS:
+        if node.value == norm:
+            yield Spread("global", node.at, normalise=norm)
+            return
+    if isinstance(node.value, str):
+        problems.add(node.at, unknown("norm", node.value, _NORMS))
+    else:
+        problems.add(node.at, must_be("'global'", f"one of {', '.join(_NORMS)}", plain(node)))
+
+
+def _profiles(node: Node, most: Node | None, problems: Problems) -> Iterator[Spread]:
+    before = len(problems)
+    largest = 1.0 if most is None else _rate("most", most, problems)
+    listed = isinstance(node.value, list) and any(isinstance(each.value, dict | list) for each in node.value)
+    for entry in node.value if isinstance(node.value, list) and listed else [node]:
+        rates: list[tuple[str | None, float]]
+        if isinstance(entry.value, dict):
+            rates = [(key, _rate(key, inner, problems)) for key, inner in entry.value.items()]
+        elif isinstance(entry.value, list):
+            rates = [(None, _rate("profile", inner, problems)) for inner in entry.value]
+        else:
+            rates = []
+        if len(problems) == before and not any(rate > 0 for _, rate in rates):
+            problems.add(entry.at, must_be("'profile'", f"{_PROFILE}, one of them above 0", plain(entry)))
+        if len(problems) == before:
+            yield Spread("profile", entry.at, profile=Profile(tuple(rates), largest))
+
+
+def _rate(key: str, node: Node, problems: Problems) -> float:
+    """A share of channels from 0 to below 1 (for "most", above 0 and up to 1)."""
+    value = node.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
+        hint = "; write 50% as 0.5" if isinstance(value, str) and value.endswith("%") else ""
+        problems.add(node.at, must_be(repr(key), "a share of channels that go", plain(node)) + hint)
+    elif key == "most" and not 0 < value <= 1:
+        problems.add(node.at, must_be(repr(key), "above 0 and at most 1", value))
+    elif key != "most" and not 0 <= value < 1:
+        problems.add(node.at, must_be(repr(key), "from 0 to below 1", value))
+    else:
+        return float(value)
+    return 0.0
 
 
 def _cuts(node: Node, problems: Problems) -> Iterator[tuple[Cut, ...]]:

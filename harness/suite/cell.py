@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +11,8 @@ from harness.suite.recipe import Recipe
 
 Cut = Literal["inner", "branch", "stream", "fc"]
 DEFAULT_CUTS: tuple[Cut, ...] = ("inner", "branch")
+_LONGEST = 40
+"""Characters of a profile in a cell's name; a longer one is named by a digest."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,29 @@ class Budget:
         return f"{self.metric}={_short(self.value)}"
 
 
+Mode = Literal["uniform", "global", "profile", "per_mac", "from"]
+Norm = Literal["mean", "l2", "max", "none"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Pruning rates stated by hand.
+
+    Attributes:
+        rates: (pattern of groups' names, rate) of which the first that matches counts, or (None, rate) for each group
+            in the network's order.
+        most: the largest rate, where a budget multiplies all of them by one factor.
+    """
+
+    rates: tuple[tuple[str | None, float], ...]
+    most: float = 1.0
+
+    def __str__(self) -> str:
+        parts = [_short(rate) if pattern is None else f"{pattern}:{_short(rate)}" for pattern, rate in self.rates]
+        text = "/".join(parts) + ("" if self.most == 1 else f"/most:{_short(self.most)}")
+        return text if len(text) <= _LONGEST else hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 @dataclass(frozen=True)
 class Cell:
     """One (backbone, data set, method with parameters, budget, seed).
@@ -50,7 +76,10 @@ class Cell:
         constant: names of those that the suite states for all of them alike (a note of the table has these).
         budget: a target cost, or None for a method's natural outcome.
         match: the cell whose executed MACs this one must meet; same seed, same backbone and data set.
-        allocate: how much each layer keeps: "uniform", "global", or "from" (the widths of `widths_of`).
+        allocate: how much each layer keeps: "uniform", "global" (one threshold), "profile", "per_mac" (the lowest score
+            for what it saves goes first), or "from" (the widths of `widths_of`).
+        normalise: with allocate "global", what each group's scores are divided by.
+        profile: with allocate "profile", the rates; without a budget just as they stand.
         widths_of: with allocate "from", the cell whose widths are taken.
         candidates: with a budget and a method whose cut is set by a strength: the natural cells, one a strength, of
             which the one that lands nearest above the budget is trimmed.
@@ -67,10 +96,19 @@ class Cell:
     constant: tuple[str, ...] = ()
     budget: Budget | None = None
     match: Cell | None = None
-    allocate: Literal["uniform", "global", "from"] = "uniform"
+    allocate: Mode = "uniform"
     widths_of: Cell | None = None
     candidates: tuple[Cell, ...] = ()
     cuts: tuple[Cut, ...] = DEFAULT_CUTS
+    normalise: Norm = "mean"
+    profile: Profile | None = None
+
+    @property
+    def allocation(self) -> str:
+        """The mode with what it takes: "global", "global:l2", "profile:conv*:0.5"."""
+        if self.profile is not None:
+            return f"{self.allocate}:{self.profile}"
+        return self.allocate if self.normalise == "mean" else f"{self.allocate}:{self.normalise}"
 
     @property
     def point(self) -> str:
@@ -83,7 +121,7 @@ class Cell:
         if self.widths_of is not None:
             parts.append(f"widths={self.widths_of.variant}")
         elif self.allocate != "uniform":
-            parts.append(f"allocate={self.allocate}")
+            parts.append(f"allocate={self.allocation}")
         if self.cuts != DEFAULT_CUTS:
             parts.append(f"cuts={'+'.join(self.cuts)}")
         return ",".join(parts)

@@ -165,6 +165,8 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
             shown=tuple(nodes),
             budget=Budget(target.metric, target.value) if target and target.metric != "match" else None,
             allocate=spread.mode if spread else "uniform",
+            normalise=spread.normalise if spread else "mean",
+            profile=spread.profile if spread else None,
             cuts=cuts if isinstance(cuts, tuple) else base.cuts,
         )
         varying = [_place(choice) for axis, choice in zip(axes, point, strict=True) if len(axis.choices) > 1]
@@ -194,7 +196,7 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
 def _natural(cell: Cell, strength: str, params: dict[str, Any]) -> Cell:
     """The cell as its strength alone makes it, without a budget."""
     stated = cell.shown if strength in cell.shown else (*cell.shown, strength)
-    return replace(cell, params=params, shown=stated, budget=None, allocate="uniform")
+    return replace(cell, params=params, shown=stated, budget=None, allocate="uniform", normalise="mean", profile=None)
 
 
 def _consistent(entry: Entry, target: Target | None, spread: Spread | None, problems: Problems) -> bool:
@@ -205,19 +207,21 @@ def _consistent(entry: Entry, target: Target | None, spread: Spread | None, prob
         for key, given in (("budget", target is not None), ("allocate", spread is not None)):
             if given:
                 problems.add(entry.block[key].name_at, f"{name} takes no {key!r}: it decides by itself what is kept")
+    elif entry.method.chooses_widths and spread is not None:
+        problems.add(entry.block["allocate"].name_at, f"{name} takes no 'allocate': it searches the widths by itself")
     elif target is not None and takes_widths:
         assert spread is not None
         problems.add(
             spread.at, f"{name}: `budget` and `allocate: {{from: …}}` exclude each other, since widths set the cost"
         )
     elif target is None and not takes_widths:
-        if rule == "required":
+        if rule == "required" and (spread is None or spread.profile is None):
             problems.add(
                 entry.at,
                 f"{name} needs a budget: add `budget: {{macs: 0.5}}`, `budget: {{match: METHOD}}` "
                 "or `allocate: {from: METHOD}`",
             )
-        elif spread is not None and spread.mode != "uniform":
+        elif rule == "optional" and spread is not None and spread.mode != "uniform":
             problems.add(spread.at, f"{name}: 'allocate' spreads a budget over the layers, and there is no budget here")
     return len(problems) == before
 

@@ -159,6 +159,8 @@ def _identity(cell: Cell) -> str:
             cell.cuts,
             [cell.budget.metric, cell.budget.value] if cell.budget else None,
             cell.allocate,
+            cell.normalise,
+            [cell.profile.rates, cell.profile.most] if cell.profile else None,
             _identity(cell.match) if cell.match else None,
             _identity(cell.widths_of) if cell.widths_of else None,
             [_identity(candidate) for candidate in cell.candidates],

@@ -109,6 +109,14 @@ def test_a_partners_cut_that_this_cell_may_not_make_is_out_of_reach(make: Make) 
     assert failure.value.reason == "out of reach"
 
 
+def test_a_profile_without_a_budget_takes_its_rates_as_they_stand(make: Make) -> None:
+    task = make(allocate="profile", profile={"rates": [["features.conv2", 0.5]], "most": 1.0}, target=None)
+    kept = task.allocate(even(task))
+    for group in task.groups:
+        width = group.size // 2 if group.name == "features.conv2" else group.size
+        assert kept[group.name] == tuple(range(group.size - width, group.size))
+
+
 @pytest.fixture
 def residual_task(tmp_path: Path) -> Iterator[Make]:
     """As `make`, on a residual network: of its method, kinds of cuts and changes to the configuration."""
@@ -133,11 +141,21 @@ def settled_widths(task: HarnessTask, kept: KeptChannels) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("cuts", [("inner", "branch"), ("inner", "stream"), ("inner", "branch", "stream")])
-@pytest.mark.parametrize("allocate", ["uniform", "global"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"allocate": "uniform"},
+        {"allocate": "global"},
+        {"allocate": "global", "normalise": "none"},
+        {"allocate": "per_mac"},
+        {"allocate": "profile", "profile": {"rates": [["*conv1", 0.6], ["*", 0.4]], "most": 1.0}},
+    ],
+    ids=["uniform", "global", "global without norm", "per_mac", "profile"],
+)
 def test_the_budget_of_a_residual_network_is_met_by_what_is_left_in_the_end(
-    cuts: tuple[Cut, ...], allocate: str, residual_task: Make
+    cuts: tuple[Cut, ...], changes: dict[str, Any], residual_task: Make
 ) -> None:
-    task = residual_task(cuts, allocate=allocate)
+    task = residual_task(cuts, **changes)
     assert task.target is not None
     for seed in range(3):
         kept = task.allocate(random_scores(task, seed))

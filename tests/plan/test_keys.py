@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.plan.stages import chain_of
-from harness.suite.cell import Cell, DataChoice
+from harness.suite.cell import Cell, DataChoice, Profile
 from harness.suite.load import load_suite
 from harness.suite.recipe import Recipe
 from tests.cells import RECIPE, cell
@@ -221,3 +221,26 @@ def test_equal_rates_are_one_stage_however_the_recipe_says_them() -> None:
     plain = RECIPE.model_copy(update={"schedule": "cosine", "per_iteration": True})
     spelt = plain.model_copy(update={"dense_horizon": RECIPE.epochs.schedule, "late_milestones": True})
     assert changed(l1(plain), l1(spelt)) == set()
+
+
+def test_an_allocation_changes_what_is_decided_and_all_that_follows() -> None:
+    profile = Profile((("*", 0.5),))
+    cells = [
+        l1(),
+        l1(allocate="global"),
+        l1(allocate="global", normalise="l2"),
+        l1(allocate="per_mac"),
+        l1(allocate="profile", profile=profile),
+        l1(allocate="profile", profile=Profile((("*", 0.5),), most=0.9)),
+        l1(allocate="profile", profile=Profile((("b", 0.1), ("a", 0.2)))),
+        l1(allocate="profile", profile=Profile((("a", 0.2), ("b", 0.1)))),
+    ]
+    for number, one in enumerate(cells):
+        for other in cells[:number]:
+            assert changed(one, other) == {"compress", "finetune", "measure"}
+
+
+def test_what_allocations_take_is_in_no_key_where_it_is_not_stated() -> None:
+    for wanted in (l1(), l1(allocate="global")):
+        config = chain_of(wanted, {}).stages[1].config
+        assert not {"normalise", "profile"} & config.keys()

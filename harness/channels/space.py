@@ -1,0 +1,100 @@
+"""What a search chooses from: the widths of the groups that may be cut, and which of them meet the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.channels.allocate import met
+from harness.channels.project import Cost, projected, refuse_below, rounded_down, rounded_up
+
+
+@dataclass(frozen=True)
+class WidthSpace:
+    """The widths that a search may choose, and what they cost.
+
+    Attributes:
+        sizes: {group: all its channels}, in network order.
+        target: the budget as a count.
+        cost: of a network of these widths, in the budget's metric.
+        settled_cost: the same once all consequences are drawn: a removed branch, a stream's channel that nobody
+            writes. What is budgeted.
+        multiple: widths are multiples of it, or whole.
+    """
+
+    sizes: dict[str, int]
+    target: int
+    cost: Cost
+    settled_cost: Cost
+    multiple: int = 1
+
+    @property
+    def holds_everything(self) -> bool:
+        """Whether the whole network meets the budget, so that there is nothing to search."""
+        return self.cost(self.sizes) <= self.target
+
+    def project(self, ratios: Mapping[str, float]) -> dict[str, int]:
+        """The widths nearest to the budget on the ray of these ratios, so that every proposal of a search is feasible.
+
+        Args:
+            ratios: {group: above 0}; only their proportions count, so that a sampler may draw them as it likes.
+
+        Raises:
+            StageFailure: "out of reach" if the smallest widths cost more than the budget.
+        """
+        widths = projected(self.sizes, ratios, self.cost, self.target, self.multiple)
+        if self.settled_cost(widths) == self.cost(widths):
+            return widths
+        return met(
+            lambda aim: projected(self.sizes, ratios, self.cost, aim, self.multiple), self.settled_cost, self.target
+        )
+
+    def narrowed(self, widths: Mapping[str, int], group: str, most: int) -> dict[str, int] | None:
+        """`widths` with this group as wide as it may be for the network to cost at most `most`.
+
+        Returns:
+            Widths that are narrower in this group and alike in all others; None if even its smallest width costs more.
+        """
+        size, steps = self.sizes[group], -(-widths[group] // self.multiple)
+
+        def at(step: int) -> dict[str, int]:
+            return {**widths, group: rounded_down(step * self.multiple, size, self.multiple)}
+
+        low, high = 1, steps  # a step at `high` and above is too wide, or no narrower than now
+        if steps <= 1 or self.settled_cost(at(low)) > most:
+            return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.settled_cost(at(middle)) <= most else (low, middle)
+        return at(low)
+
+    def filled(self, widths: Mapping[str, int]) -> dict[str, int]:
+        """`widths` with what they leave of the budget given back, a step at a time.
+
+        The group that kept the smallest share comes first, again and again; the last step may go past the budget if
+        that is nearer to it.
+        """
+        best = dict(widths)
+        while True:
+            current = best
+            best = self._wider(current)
+            if best == current:
+                break
+        over = [self._raised(best, name) for name in best if best[name] < self.sizes[name]]
+        return min([best, *over], key=lambda candidate: abs(self.settled_cost(candidate) - self.target))
+
+    def refuse_out_of_reach(self) -> None:
+        """Raises StageFailure("out of reach") if the smallest widths cost more than the budget."""
+        refuse_below(self.cost, {name: min(size, self.multiple) for name, size in self.sizes.items()}, self.target)
+
+    def _wider(self, widths: dict[str, int]) -> dict[str, int]:
+        """One step more in the narrowest group that has room for it within the budget; `widths` if none has."""
+        for name in sorted(widths, key=lambda name: widths[name] / self.sizes[name]):
+            if widths[name] < self.sizes[name]:
+                raised = self._raised(widths, name)
+                if self.settled_cost(widths) < self.settled_cost(raised) <= self.target:
+                    return raised
+        return widths
+
+    def _raised(self, widths: dict[str, int], name: str) -> dict[str, int]:
+        return widths | {name: rounded_up(widths[name] + 1, self.sizes[name], self.multiple)}
