@@ -15,6 +15,7 @@ from harness.report.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
     from matplotlib.figure import Figure
 
 STAGE_TITLES = {
@@ -125,12 +126,12 @@ def _bars(
     stages: Sequence[str],
     fills: Mapping[str, tuple[str, str]],
     size: float,
-) -> list[object]:
+) -> list[BarContainer]:
     """Stacked bars, the first on top; one handle a stage for the legend."""
     from matplotlib.ticker import MaxNLocator
 
     starts = [0.0] * len(costs)
-    handles: list[object] = []
+    handles: list[BarContainer] = []
     for stage in stages:
         colour, hatch = fills[stage]
         lengths = [one.get(stage, 0.0) / size for one in costs]

@@ -14,7 +14,7 @@ from harness.stats.intervals import Interval, mean_interval
 from harness.store.rows import Row
 from harness.suite.cell import Cell
 
-Figure = Literal["macs", "params", "paper_flops", "paper_params", "training_macs", "device_seconds"]
+Figure = Literal["macs", "params", "paper_flops", "paper_params", "training_macs", "device_seconds", "latency_seconds"]
 Cost = Literal["macs", "params", "paper_flops", "paper_params"]
 Kind = Literal["natural", "budget", "match", "widths"]
 

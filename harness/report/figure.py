@@ -13,6 +13,7 @@ from harness.report import style
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.container import Container
     from matplotlib.figure import Figure
 
 _LEGEND_LINE = 0.148
@@ -76,7 +77,7 @@ def legend_shape(labels: Sequence[str], width: float) -> tuple[int, float]:
     return columns, math.ceil(len(labels) / columns) * _LEGEND_LINE + 0.06
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist | Container], labels: Sequence[str]) -> None:
     """Puts the legend at the bottom of the figure, where it covers no data."""
     columns, _ = legend_shape(labels, figure.get_figwidth())
     figure.legend(

@@ -24,6 +24,7 @@ COST_TITLES = {
     "params": "Parameters",
     "training_macs": "Training MACs",
     "device_seconds": "Device time (s)",
+    "latency_seconds": "Latency of a batch (s)",
     "paper_flops": "FLOPs by the paper's rule",
     "paper_params": "Parameters by the paper's rule",
 }

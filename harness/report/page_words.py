@@ -98,7 +98,8 @@ def method_words(rows: Sequence[Row], facts: SuiteFacts) -> list[MethodWords]:
     found = []
     for name, parameters in stated.items():
         author = methods().get(name)
-        told, paper = (), ""
+        told: tuple[str, ...] = ()
+        paper = ""
         if author is not None:
             module = sys.modules.get(author.__module__)
             told = _paragraphs(module.__doc__ if module is not None else author.__doc__)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.report import numbers
-from harness.report.entries import Cost, Entry
+from harness.report.entries import Entry
+from harness.report.entries import Figure as CostName
 from harness.report.facts import Axis, SuiteFacts
 from harness.report.figure import legend_below, legend_shape, log_axis, new_figure, place_axes
 from harness.report.published import PublishedRow
@@ -55,24 +56,24 @@ class _Series:
     shift: float = 0.0
 
 
-def pareto(table: Table, axis: Axis, facts: SuiteFacts) -> Figure | None:
+def pareto(table: Table, axis: Axis | Literal["latency"], facts: SuiteFacts) -> Figure | None:
     """Mean top-1 over cost, one marker a method; None if nothing is measured.
 
     Upright bars are 95 % intervals, level ones go from the cheapest to the dearest seed.
 
     Published rows are drawn hollow where they are comparable; costs then follow the published counting rule.
     """
-    cost: Cost = axis
+    cost: CostName = "latency_seconds" if axis == "latency" else axis
     measured = [entry for entry in table.entries if entry.done]
-    printed = any(row.flops if axis == "macs" else row.params for row in table.beside)
+    printed = axis != "latency" and any(row.flops if axis == "macs" else row.params for row in table.beside)
     if printed and all(entry.spread("paper_flops") and entry.spread("paper_params") for entry in measured):
         cost = "paper_flops" if axis == "macs" else "paper_params"
     by_paper = cost in ("paper_flops", "paper_params")
-    unit = numbers.unit_for(spread.mean for entry in measured if (spread := entry.spread(cost)) is not None)
-    ours = _ours(measured, cost, unit, facts)
+    size, heading = _scale(measured, cost)
+    ours = _ours(measured, cost, size, facts)
     if not ours:
         return None
-    drawn = ours + (_theirs(table.beside, axis, unit, measured, facts) if by_paper else [])
+    drawn = ours + (_theirs(table.beside, cost == "paper_flops", size, measured, facts) if by_paper else [])
     labels = [one.label for one in drawn] + ["Pareto front of the means"]
     _, legend_height = legend_shape(labels, COLUMN_WIDTH)
     bottom = legend_height + 0.4
@@ -84,22 +85,36 @@ def pareto(table: Table, axis: Axis, facts: SuiteFacts) -> Figure | None:
     handles: list[Artist] = [_draw(axes, one) for one in drawn]
     handles += axes.plot(xs, ys, drawstyle="steps-post", color=GREY, linewidth=0.7, linestyle="--", zorder=1)
     _limits(axes, drawn)
-    heading = {"macs": "Executed MACs", "params": "Parameters"}
-    if by_paper:
-        heading = {"macs": "FLOPs by the paper's rule", "params": "Parameters by the paper's rule"}
-    axes.set_xlabel(f"{unit.named(heading[axis])}, log scale", labelpad=2)
+    axes.set_xlabel(f"{heading}, log scale", labelpad=2)
     axes.set_ylabel("Top-1 (%)", labelpad=2)
     legend_below(figure, handles, labels)
     return figure
 
 
-def _ours(measured: Sequence[Entry], cost: Cost, unit: numbers.Unit, facts: SuiteFacts) -> list[_Series]:
+_HEADINGS: dict[CostName, str] = {
+    "macs": "Executed MACs",
+    "params": "Parameters",
+    "paper_flops": "FLOPs by the paper's rule",
+    "paper_params": "Parameters by the paper's rule",
+}
+
+
+def _scale(measured: Sequence[Entry], cost: CostName) -> tuple[float, str]:
+    """(how much one of the axis's unit is, the axis's heading with its unit)."""
+    if cost in _HEADINGS:
+        unit = numbers.unit_for(spread.mean for entry in measured if (spread := entry.spread(cost)) is not None)
+        return unit.size, unit.named(_HEADINGS[cost])
+    timed = next((row.latency.settings for entry in measured for row in entry.done if row.latency is not None), None)
+    return 1e-3, f"Latency (ms), batch {timed.batch}" if timed is not None else ""
+
+
+def _ours(measured: Sequence[Entry], cost: CostName, size: float, facts: SuiteFacts) -> list[_Series]:
     gathered = series(measured, facts)
     looks = styles(one.look for one in gathered)
     found: list[_Series] = []
     steered: list[bool] = []
     for one in gathered:
-        points = tuple(point for entry in one.entries if (point := _point(entry, cost, unit)) is not None)
+        points = tuple(point for entry in one.entries if (point := _point(entry, cost, size)) is not None)
         if points:
             found.append(_Series(one.label, looks[one.look], "left" if one.is_control else "full", points))
             steered.append(one.is_steered)
@@ -114,25 +129,23 @@ def _ours(measured: Sequence[Entry], cost: Cost, unit: numbers.Unit, facts: Suit
     return found
 
 
-def _point(entry: Entry, cost: Cost, unit: numbers.Unit) -> _Point | None:
+def _point(entry: Entry, cost: CostName, size: float) -> _Point | None:
     spread, accuracy = entry.spread(cost), entry.accuracy("top1")
     if spread is None or accuracy is None or spread.mean <= 0:
         return None
     half_width = None if accuracy.half_width is None else 100 * accuracy.half_width
-    return _Point(
-        spread.mean / unit.size, 100 * accuracy.mean, half_width, spread.low / unit.size, spread.high / unit.size
-    )
+    return _Point(spread.mean / size, 100 * accuracy.mean, half_width, spread.low / size, spread.high / size)
 
 
 def _theirs(
-    rows: Sequence[PublishedRow], axis: Axis, unit: numbers.Unit, measured: Sequence[Entry], facts: SuiteFacts
+    rows: Sequence[PublishedRow], by_flops: bool, size: float, measured: Sequence[Entry], facts: SuiteFacts
 ) -> list[_Series]:
     """Published rows under one entry of the legend a family of methods."""
     families: dict[str, list[_Point]] = {}
     for row in rows:
-        cost = row.flops if axis == "macs" else row.params
+        cost = row.flops if by_flops else row.params
         if cost and row.top1:
-            families.setdefault(row.family, []).append(_Point(cost / unit.size, float(row.top1)))
+            families.setdefault(row.family, []).append(_Point(cost / size, float(row.top1)))
     looks = published_looks(rows, measured, facts)
     return [_Series(f"{family} ‡", looks[family], "none", tuple(points)) for family, points in families.items()]
 
@@ -175,8 +188,15 @@ def _draw(axes: Axes, one: _Series) -> Artist:
         )
     wide = [point for point in one.points if point.is_wide]
     if wide:
-        ends = [[point.y for point in wide], [point.low for point in wide], [point.high for point in wide]]
-        axes.hlines(*ends, color=one.style.colour, linewidth=0.7, zorder=2, transform=shifted)
+        axes.hlines(
+            [point.y for point in wide],
+            [point.low for point in wide],
+            [point.high for point in wide],
+            color=one.style.colour,
+            linewidth=0.7,
+            zorder=2,
+            transform=shifted,
+        )
     (markers,) = axes.plot(
         [point.x for point in one.points],
         [point.y for point in one.points],

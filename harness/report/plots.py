@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CAPTIONS = {
     "pareto_macs": "Top-1 over MACs; points of equal MACs are side by side, level lines join the seeds' extremes",
     "pareto_params": "Top-1 over parameters; points of equal count are side by side, level lines join the extremes",
+    "pareto_latency": "Top-1 over the time of a forward pass; level lines join the seeds' extremes",
     "widths": "Channels kept in each layer: mean over seeds, smallest to largest seed as a line",
     "choices": "Candidates of the supernet, layer by layer: hidden channels kept; below, output channels of all",
     "gates": "Gates after each epoch of the search: how many are where",
@@ -29,7 +30,7 @@ CAPTIONS = {
 
 def figures(table: Table, facts: SuiteFacts) -> dict[str, Figure]:
     """{name: figure} of all pictures that the measured rows can fill; to be called within `figure.settings()`."""
-    found = {f"pareto_{axis}": pareto(table, axis, facts) for axis in facts.x}
+    found = {f"pareto_{axis}": pareto(table, axis, facts) for axis in (*facts.x, "latency")}
     found |= {"widths": widths(table), "choices": choices(table), "gates": gates(table)}
     found |= {"curves": curves(table), "cost": cost(table, facts)}
     return {name: figure for name, figure in found.items() if figure is not None}

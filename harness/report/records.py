@@ -20,7 +20,7 @@ from harness.suite.recipe import Recipe
 
 FIGURES = ("paper_flops", "paper_params", "macs", "params", "training_macs", "device_seconds")
 COSTS = ("paper_flops", "paper_params", "macs", "params")
-_ROW_FIELDS = tuple(field.name for field in fields(Row) if field.name not in ("cell", "curve"))
+_ROW_FIELDS = tuple(field.name for field in fields(Row) if field.name not in ("cell", "curve", "latency"))
 
 
 def entry_record(entry: Entry) -> dict[str, Any]:
@@ -154,7 +154,12 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
 def row_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """One record a cell: what was asked for and all that is known of it but its curve."""
     recipes = _Recipes()
-    return [_cell_record(row.cell, recipes) | {name: getattr(row, name) for name in _ROW_FIELDS} for row in rows]
+    return [
+        _cell_record(row.cell, recipes)
+        | {name: getattr(row, name) for name in _ROW_FIELDS}
+        | {"latency": asdict(row.latency) if row.latency is not None else None}
+        for row in rows
+    ]
 
 
 def rows_csv(rows: Iterable[Row]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from harness.data.batches import steps_per_epoch
 from harness.plan.stages import Chain, training_images
 from harness.registry import method
+from harness.store.latencies import Latency
 from harness.store.ledger import Ledger
 from harness.suite.cell import Cell
 
@@ -124,6 +125,7 @@ class Row:
         strength: (name, value stated in the suite, factor by which the recipe's steps scale it), or None.
         curve: one point an epoch.
         notes: phrases that a reader must know.
+        latency: of its network, if it was timed under the settings that most of the grid's networks were.
         provenance: commit, versions, device, threads and so on of the measuring stage.
         key: content key of the measuring stage.
     """
@@ -154,8 +156,14 @@ class Row:
     strength: tuple[str, float, float] | None = None
     curve: tuple[CurvePoint, ...] = ()
     notes: tuple[str, ...] = ()
+    latency: Latency | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     key: str = ""
+
+    @property
+    def latency_seconds(self) -> float | None:
+        """Median of a forward pass of a whole batch."""
+        return self.latency.median if self.latency is not None else None
 
 
 def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
@@ -187,9 +195,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
             stage_macs[name] = stage_macs.get(name, 0) + int(facts.get("training_macs", 0))
     search = SearchBill(**deciding.get("search", {}))
     if search.evaluations:
-        for parts, part in ((stage_macs, search.macs), (stage_seconds, search.seconds)):
-            parts["compress"] -= part
-            parts["study"] = part
+        stage_macs |= {"compress": stage_macs["compress"] - search.macs, "study": search.macs}
+        stage_seconds |= {"compress": stage_seconds["compress"] - search.seconds, "study": search.seconds}
     shown_curve = [told.get("dense", {}), deciding, told["finetune"]]
     return Row(
         cell=cell,

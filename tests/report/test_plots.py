@@ -22,9 +22,10 @@ from harness.report.plots import figures
 from harness.report.style import styles
 from harness.report.table import Table, tables
 from harness.report.widths_plot import widths
+from harness.store.latencies import Latency, Settings
 from harness.store.rows import CurvePoint, GateHistogram, Row
 
-from .made_up import PAPER, SHORT, budgeted, cell, done, facts, grid
+from .made_up import DENSE_MACS, PAPER, SHORT, budgeted, cell, done, facts, grid
 from .made_up_networks import mobilenetv2, network_rows, resnet56, supernet
 
 VGG = "dnal_2022 / CIFAR-10 / VGG16"
@@ -344,3 +345,16 @@ def test_a_stage_that_the_report_does_not_know_has_a_fill_of_its_own() -> None:
     figure = picture("cost", [row])
     assert legend(figure) == ["dense", "other", "networks tried", "fine-tuning"]
     assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in figure.axes[0].patches}) == 4
+
+
+def test_accuracy_is_drawn_over_latency_once_networks_are_timed() -> None:
+    settings = Settings(16, "cpu", "A processor", 1, channels_last=True, compiled=False)
+    rows = [
+        done(cell(name), top1, macs, latency=Latency("0" * 64, settings, seconds, (seconds, seconds), 9, 1.0, None))
+        for name, top1, macs, seconds in (("dense", 0.9, DENSE_MACS, 0.050), ("random", 0.8, 10**8, 0.020))
+    ]
+    axes = drawn(rows)["pareto_latency"].axes[0]
+    assert axes.get_xlabel() == "Latency (ms), batch 16, log scale"
+    points = [line.get_xydata() for line in axes.lines if line.get_marker() not in ("None", "", None)]
+    assert np.asarray(points)[:, 0].tolist() == [[50.0, 90.0], [20.0, 80.0]]
+    assert "pareto_latency" not in drawn(grid(seeds=(0,)))
