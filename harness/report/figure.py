@@ -6,14 +6,12 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.report import style
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.container import Container
     from matplotlib.figure import Figure
 
 _LEGEND_LINE = 0.148
@@ -77,7 +75,7 @@ def legend_shape(labels: Sequence[str], width: float) -> tuple[int, float]:
     return columns, math.ceil(len(labels) / columns) * _LEGEND_LINE + 0.06
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist | Container], labels: Sequence[str]) -> None:
+def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """Puts the legend at the bottom of the figure, where it covers no data."""
     columns, _ = legend_shape(labels, figure.get_figwidth())
     figure.legend(

@@ -30,7 +30,8 @@ CAPTIONS = {
 
 def figures(table: Table, facts: SuiteFacts) -> dict[str, Figure]:
     """{name: figure} of all pictures that the measured rows can fill; to be called within `figure.settings()`."""
-    found = {f"pareto_{axis}": pareto(table, axis, facts) for axis in (*facts.x, "latency")}
+    found = {f"pareto_{axis}": pareto(table, axis, facts) for axis in facts.x}
+    found["pareto_latency"] = pareto(table, "latency", facts)
     found |= {"widths": widths(table), "choices": choices(table), "gates": gates(table)}
     found |= {"curves": curves(table), "cost": cost(table, facts)}
     return {name: figure for name, figure in found.items() if figure is not None}

@@ -76,12 +76,16 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
         write_report(grid(seeds=(0,)), facts(), tmp_path / "file", ["md"])
 
 
-def test_a_thousand_rows_take_about_a_millisecond_each(tmp_path: Path) -> None:
-    rows = grid(tuple(1e-6 * number for number in range(1, 56)), recipe=SHORT, factor=19.9)
-    assert len(rows) > 990
-    start = time.process_time()  # what else the machine does must not fail a test
-    write_report(rows, facts(recipe=SHORT), tmp_path)
-    assert time.process_time() - start < 3 + len(rows) * 1e-3
+def test_a_report_of_a_thousand_rows_takes_little_longer_than_one_of_fifty(tmp_path: Path) -> None:
+    # Both in one process and in its own time: what else the machine does must not fail a test.
+    def seconds(strengths: int) -> float:
+        rows = grid(tuple(1e-6 * number for number in range(1, strengths + 1)), recipe=SHORT, factor=19.9)
+        start = time.process_time()
+        write_report(rows, facts(recipe=SHORT), tmp_path)
+        return time.process_time() - start
+
+    seconds(1)  # imports
+    assert seconds(55) < 5 * seconds(3)
 
 
 def test_neither_torch_nor_ray_is_imported() -> None:

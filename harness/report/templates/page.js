@@ -22,7 +22,7 @@
     const ink = variable("--ink"), grid = variable("--line"), paper = variable("--paper");
     const axis = { gridcolor: grid, linecolor: grid, zeroline: false, automargin: true };
     const found = {
-      paper_bgcolor: paper, plot_bgcolor: paper, font: { color: ink, size: 13 }, hovermode: "closest", dragmode: false,
+      paper_bgcolor: paper, plot_bgcolor: paper, font: { color: ink, size: 13 }, hovermode: "closest", dragmode: false, showlegend: true,
       margin: { l: 56, r: 12, t: 24, b: 44 }, legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
       hoverlabel: { bgcolor: paper, bordercolor: ink, font: { color: ink }, align: "left" }, ...more,
     };
@@ -129,7 +129,7 @@
       draw(part("widths"), [{
         type: "bar", x: names, y: found.widths.map(([, kept, size]) => (100 * kept) / Math.max(size, 1)), marker: { color: colours.line },
         hovertext: found.widths.map(([name, kept, size]) => hover([name, `${kept} of ${size} channels`])), hoverinfo: "text",
-      }], { yaxis: { title: { text: "channels kept (%)" }, range: [0, 105] }, xaxis: { type: "category", showticklabels: names.length <= 20 } });
+      }], { showlegend: false, yaxis: { title: { text: "channels kept (%)" }, range: [0, 105] }, xaxis: { type: "category", showticklabels: names.length <= 20 } });
     }
     if (part("gates")) {
       const [low, high, ...first] = found.gates[0];
@@ -143,7 +143,7 @@
           colorscale: [[0, variable("--paper")], [1, variable("--ink")]] }]
         : shares.map((share, at) => ({ x: share.map(() => at + 1), y: share.map((_, bin) => middle(found.gates[at], bin)), mode: "markers", showlegend: false, hoverinfo: "x+y",
           marker: { size: share.map((each) => Math.sqrt(each) * 3), color: colours.line } }));
-      draw(part("gates"), traces, { xaxis: { title: { text: "epoch of the search" } }, yaxis: { title: { text: "gate" } } });
+      draw(part("gates"), traces, { showlegend: false, xaxis: { title: { text: "epoch of the search" } }, yaxis: { title: { text: "gate" } } });
     }
   };
   for (const cell of all("details.cell")) cell.addEventListener("toggle", () => cell.open && drawCell(cell));
