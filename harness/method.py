@@ -147,6 +147,9 @@ class Task(Protocol):
     def arrange(self, widths: Mapping[str, int]) -> KeptChannels:
         """Channels of a network of these widths, where any will do."""
 
+    def run_rounds(self, rounds: Generator[Round, None, Compressed], epochs: int) -> Compressed:
+        """What a `RoundsMethod` decides in the end; its rounds train so many epochs together."""
+
     def training_batches(
         self, limit: int | None = None, *, augment: bool = True, epoch: int = 0
     ) -> Iterable[tuple[Tensor, Tensor]]:
@@ -336,9 +339,7 @@ class RoundsMethod(Method):
 
     def compress(self, task: Task) -> Compressed:
         """Runs the rounds; a channel that was given up must not come back."""
-        from harness.execute.rounds import run_rounds
-
-        return run_rounds(task, self.rounds(task), self.search_epochs(task.params, task.epochs))
+        return task.run_rounds(self.rounds(task), self.search_epochs(task.params, task.epochs))
 
 
 class SearchParams(Params):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.channels.allocate import met
 from harness.channels.project import Cost, projected, refuse_below, rounded_down, rounded_up
+
+NEAR = 0.005
+"""A miss of the budget that is not worth a search among neighbours, as a share of it."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,25 @@ class WidthSpace:
         """
         widths = projected(self.sizes, ratios, self.cost, self.target, self.multiple)
         if self.settled_cost(widths) == self.cost(widths):
-            return widths
+            return self._nearer(widths)
         return met(
             lambda aim: projected(self.sizes, ratios, self.cost, aim, self.multiple), self.settled_cost, self.target
         )
+
+    def _nearer(self, widths: dict[str, int]) -> dict[str, int]:
+        """`widths`, or where they miss the budget by much, the nearest that is a step off in up to two groups.
+
+        In a small network a single channel is some per cent of a budget.
+        """
+        if abs(self.cost(widths) - self.target) <= NEAR * self.target:
+            return widths
+        steps = [(name, up) for name in widths for up in (True, False)]
+        found = [widths]
+        for one, other in itertools.product(steps, repeat=2):
+            if one[0] <= other[0]:
+                moved = self._moved(widths, *one)
+                found.append(moved if one == other else self._moved(moved, *other))
+        return min(found, key=lambda candidate: abs(self.settled_cost(candidate) - self.target))
 
     def narrowed(self, widths: Mapping[str, int], group: str, most: int) -> dict[str, int] | None:
         """`widths` with this group as wide as it may be for the network to cost at most `most`.
@@ -80,7 +99,7 @@ class WidthSpace:
             best = self._wider(current)
             if best == current:
                 break
-        over = [self._raised(best, name) for name in best if best[name] < self.sizes[name]]
+        over = [self._moved(best, name, up=True) for name in best if best[name] < self.sizes[name]]
         return min([best, *over], key=lambda candidate: abs(self.settled_cost(candidate) - self.target))
 
     def refuse_out_of_reach(self) -> None:
@@ -91,10 +110,12 @@ class WidthSpace:
         """One step more in the narrowest group that has room for it within the budget; `widths` if none has."""
         for name in sorted(widths, key=lambda name: widths[name] / self.sizes[name]):
             if widths[name] < self.sizes[name]:
-                raised = self._raised(widths, name)
+                raised = self._moved(widths, name, up=True)
                 if self.settled_cost(widths) < self.settled_cost(raised) <= self.target:
                     return raised
         return widths
 
-    def _raised(self, widths: dict[str, int], name: str) -> dict[str, int]:
-        return widths | {name: rounded_up(widths[name] + 1, self.sizes[name], self.multiple)}
+    def _moved(self, widths: dict[str, int], name: str, up: bool) -> dict[str, int]:
+        """`widths` with a group one step wider or narrower, as far as it goes."""
+        rounded, width = (rounded_up, widths[name] + 1) if up else (rounded_down, widths[name] - 1)
+        return widths | {name: rounded(width, self.sizes[name], self.multiple)}

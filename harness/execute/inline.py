@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 
 from harness.execute.board import Board
+from harness.execute.inline_study import run_studies
 from harness.execute.job import run_job
 from harness.execute.place import Place
 from harness.store.ledger import Ledger
 
 
 def run_inline(board: Board, place: Place, ledger: Ledger) -> None:
-    """Works until the board is empty, or the watch says stop."""
+    """Works until the board is empty, or the watch says stop; studies come first."""
+    run_studies(board, place, ledger)
     while not board.complete:
         if place.watch.should_stop():
             board.stopping = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import signal
 import tempfile
@@ -20,10 +19,11 @@ from harness.errors import UserError
 from harness.execute.board import Board
 from harness.execute.job import Job, Report, run_job
 from harness.execute.place import Place
+from harness.execute.ray_study import run_studies
+from harness.execute.ray_worker import ledger_of, place_of, told_place
 from harness.execute.stop import StopSign
 from harness.store.ledger import Ledger
 from harness.suite.schema import Resources
-from harness.train.watch import Watch
 
 
 class Worker(tune.Trainable):
@@ -42,21 +42,11 @@ class Worker(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """The whole job; never raises, because that would cost the warm process."""
-        given = self._config["place"]
         job = Job.from_dict(self._config["job"])
-        # this process may be on another machine, and stands in another folder
-        os.environ["HARNESS_DATA"] = given["data"]
-        stop = StopSign(Path(given["stop_file"]), given["deadline"])
-        place = Place(
-            results=Path(given["results"]),
-            data=Path(given["data"]),
-            device=given["device"],
-            threads=given["threads"],
-            watch=Watch(should_stop=stop, checkpoint_seconds=given["checkpoint_seconds"]),
-        )
+        place = place_of(self._config["place"])
         try:
-            ledger = _ledger(given["results"])
-            report = Report(job.cell, "stopped") if stop() else run_job(job, place, ledger)
+            ledger = ledger_of(self._config["place"]["results"])
+            report = Report(job.cell, "stopped") if place.watch.should_stop() else run_job(job, place, ledger)
         except UserError as error:
             report = Report(job.cell, "halted", str(error))
         # as text: Tune flattens nested results on their way to the searcher
@@ -67,16 +57,6 @@ class Worker(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing."""
-
-
-_LEDGERS: dict[str, Ledger] = {}
-
-
-def _ledger(results: str) -> Ledger:
-    """This process's ledger of a results folder, opened once."""
-    if results not in _LEDGERS:
-        _LEDGERS[results] = Ledger(Path(results))
-    return _LEDGERS[results]
 
 
 class Feeder(Searcher):
@@ -136,15 +116,8 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
     try:
         _start_ray(address)
         _check_resources(resources)
-        given = {
-            "results": str(place.results.resolve()),
-            "data": str(place.data.resolve()),
-            "device": place.device,
-            "threads": place.threads,
-            "stop_file": str(stop.file.resolve()),
-            "deadline": stop.deadline,
-            "checkpoint_seconds": place.watch.checkpoint_seconds,
-        }
+        run_studies(board, place, Ledger(place.results), stop, resources, scratch)
+        given = told_place(place, stop)
         tuner = tune.Tuner(
             tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
             tune_config=tune.TuneConfig(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from harness.execute.evaluator import Bench, WidthEvaluator
 from harness.execute.journal import Evaluation
 from harness.execute.network import example_of, graph_of
 from harness.execute.place import Place
-from harness.method import Scores
+from harness.execute.rounds import run_rounds
+from harness.method import Compressed, Round, Scores
 from harness.registry import method
 from harness.suite.cell import Mode
 from harness.train.histogram import histogram
@@ -135,6 +136,10 @@ class HarnessTask:
             if name not in mine and width != whole[name] and not follows:
                 raise StageFailure("out of reach", f"the partner cut group {name!r}, which `cuts` leaves whole here")
         return {name: width for name, width in widths.items() if name in mine}
+
+    def run_rounds(self, rounds: Generator[Round, None, Compressed], epochs: int) -> Compressed:
+        """The decision at the end of the rounds."""
+        return run_rounds(self, rounds, epochs)
 
     def training_batches(
         self, limit: int | None = None, *, augment: bool = True, epoch: int = 0

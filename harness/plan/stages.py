@@ -7,15 +7,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.data.catalogue import data_set
 from harness.plan.costs import network_cost
 from harness.plan.fingerprint import fingerprint
+from harness.plan.solve import Solution, Try, limits_of, next_strength
 from harness.registry import method
-from harness.suite.cell import Cell, DataChoice
+from harness.suite.cell import Cell, DataChoice, Solve
 from harness.suite.recipe import PHOTOGRAPH_OPTIONS, Recipe
 from harness.suite.schedule import rates
+
+if TYPE_CHECKING:
+    from harness.plan.studies import Blocked
 
 Kind = Literal["dense", "compress", "trim", "finetune", "measure"]
 
@@ -55,6 +59,8 @@ class Chain:
         waits_for: the deciding stage of the partner cell, while its outcome is needed and unknown.
         partner: the cell of that stage.
         deciding: the key of the stage that decides what is kept, once it can be named.
+        solution: how the strength is being found, where the cell leaves it to be solved for.
+        blocked: why a cell that rests on a study cannot be named.
     """
 
     cell: Cell
@@ -62,6 +68,8 @@ class Chain:
     deciding: str | None
     waits_for: str | None = None
     partner: Cell | None = None
+    solution: Solution | None = None
+    blocked: Blocked | None = None
 
     @property
     def measure(self) -> Stage | None:
@@ -78,6 +86,13 @@ def training_images(data: DataChoice, all_train: bool) -> int:
 
 def chain_of(cell: Cell, results: Results) -> Chain:
     """Names the stages of a cell, given what is known of finished ones."""
+    if cell.tuned is not None:
+        from harness.plan.studies import Blocked, settled
+
+        found = settled(cell, results)
+        if isinstance(found, Blocked):
+            return Chain(cell, (), None, blocked=found)
+        cell = found
     known = _Known(cell)
     dense = known.dense()
     stages: list[Stage] = [] if dense is None else [dense]
@@ -87,7 +102,10 @@ def chain_of(cell: Cell, results: Results) -> Chain:
     widths: dict[str, int] | None = None
     partner = cell.match or cell.widths_of
     if partner is not None:
-        deciding = chain_of(partner, results).deciding
+        theirs = chain_of(partner, results)
+        if theirs.blocked is not None and theirs.blocked.state == "vacant":
+            return Chain(cell, (), None, blocked=theirs.blocked)
+        deciding = theirs.deciding
         outcome = results.get(deciding) if deciding is not None else None
         if outcome is None:
             return Chain(cell, tuple(stages), None, waits_for=deciding or "", partner=partner)
@@ -98,7 +116,17 @@ def chain_of(cell: Cell, results: Results) -> Chain:
     elif cell.budget is not None:
         target = cell.budget.absolute(getattr(known.cost, cell.budget.metric))
 
-    if cell.candidates:
+    solution: Solution | None = None
+    if cell.solve is not None:
+        assert target is not None
+        solution, searches = known.solved(cell.solve, root, target, results)
+        stages += searches[:-1]
+        if searches[-1].key not in results:
+            return Chain(cell, (*stages, searches[-1]), None, solution=solution)
+        decide = next(stage for stage in searches if known.strength(stage) == solution.best.strength)
+        stages += [stage for stage in searches[-1:] if stage is not decide]
+        stages = [stage for stage in stages if stage is not decide]
+    elif cell.candidates:
         naturals = [next(s for s in chain_of(each, results).stages if s.kind == "compress") for each in cell.candidates]
         stages += naturals
         decide = known.trim(naturals, target)
@@ -107,7 +135,7 @@ def chain_of(cell: Cell, results: Results) -> Chain:
     kept_macs = int(results[decide.key]["macs"]) if decide.key in results else known.guess_macs(target)
     finetune = known.finetune(decide, kept_macs)
     measure = _stage("measure", {**known.identity, "test": data_set(cell.data.name).checksum}, (finetune.key,), 0, 0)
-    return Chain(cell, (*stages, decide, finetune, measure), decide.key)
+    return Chain(cell, (*stages, decide, finetune, measure), decide.key, solution=solution)
 
 
 def outline(cell: Cell) -> list[Stage]:
@@ -150,6 +178,29 @@ class _Known:
         learning_rates, count = _rates(self.recipe, length, 0, epochs.dense)
         config = {**self.identity, **self.training, "learning_rates": learning_rates}
         return _stage("dense", config, (), count, 3 * self.cost.macs * self.images * count)
+
+    def solved(
+        self, solve: Solve, parents: tuple[str, ...], target: int, results: Results
+    ) -> tuple[Solution, list[Stage]]:
+        """The searches so far, each a natural outcome's own stage; the last is open unless the search has ended."""
+        metric = self.cell.budget.metric if self.cell.budget is not None else "macs"
+        name, limits = str(self.method.strength), limits_of(self.method)
+        solution = Solution(target, solve.within, ())
+        searches: list[Stage] = []
+        while (strength := next_strength(solution, solve.start, limits, solve.searches)) is not None:
+            natural = replace(
+                self.cell, params={**self.cell.params, name: strength}, budget=None, match=None, solve=None
+            )
+            searches.append(_Known(natural).compress(parents, None, None))
+            outcome = results.get(searches[-1].key)
+            if outcome is None:
+                break
+            solution = replace(solution, tries=(*solution.tries, Try(strength, int(outcome[metric]))))
+        return solution, searches
+
+    def strength(self, stage: Stage) -> float:
+        """The strength that a search runs with."""
+        return float(stage.config["params"][self.method.strength])
 
     def compress(self, parents: tuple[str, ...], target: int | None, widths: dict[str, int] | None) -> Stage:
         """The method's own act."""

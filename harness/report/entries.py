@@ -206,6 +206,7 @@ class _GridPoints:
             cell.data,
             cell.method,
             json.dumps(cell.params, sort_keys=True),
+            cell.solve,
             cell.recipe,
             cell.budget,
             None if cell.match is None else self.number(cell.match),
@@ -258,6 +259,8 @@ class _Titles:
             self._method_titles[kind] = named(cell.method)
         strength, factor = self._strength(cell, point)
         stated = []
+        if cell.solve is not None:
+            stated.append(f"{symbol(strength, is_scaled(factor))} solved for" if strength else "solved for")
         for name in cell.shown:
             if name not in cell.params or (name == strength and cell.candidates):
                 continue

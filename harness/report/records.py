@@ -146,6 +146,7 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
         "allocate": cell.allocation,
         "widths_of": cell.widths_of.label if cell.widths_of is not None else None,
         "candidates": [candidate.label for candidate in cell.candidates],
+        "solve": asdict(cell.solve) if cell.solve is not None else None,
         "cuts": list(cell.cuts),
         "recipe": recipes.values(cell.recipe),
     }

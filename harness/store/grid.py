@@ -34,11 +34,12 @@ class Grid:
 
 
 def look(cells: list[Cell], results: Path, ledger: Ledger) -> Grid:
-    """Where each cell of a grid stands now."""
+    """Where each cell of a grid stands now; cells for which a study that has ended chose nothing are left out."""
     ledger.refresh()
     known = LedgerResults(ledger)
     running = set(live(results))
-    chains = tuple(chain_of(cell, known) for cell in cells)
+    named = (chain_of(cell, known) for cell in cells)
+    chains = tuple(chain for chain in named if chain.blocked is None or chain.blocked.state != "vacant")
     states = tuple(cell_state(chain, ledger, running) for chain in chains)
     keys = {stage.key for chain in chains for stage in chain.stages}
     return Grid(chains, states, frozenset(key for key in keys if ledger.state(key) == "done"))

@@ -122,7 +122,7 @@ class Row:
         search: what the networks that a search tried cost, in the two figures before; zeros where nothing was tried.
         train_images: how many images its weights were trained on.
         widths: {group: (kept, of how many)} of the groups that could be cut, in the network's order.
-        strength: (name, value stated in the suite, factor by which the recipe's steps scale it), or None.
+        strength: (name, value stated in the suite or solved for, factor by which the recipe's steps scale it), or None.
         curve: one point an epoch.
         notes: phrases that a reader must know.
         latency: of its network, if it was timed under the settings that most of the grid's networks were.
@@ -177,6 +177,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         images = training_images(cell.data, cell.recipe.all_train and not author.needs_held_out)
         factor = author.strength_factor(params, steps_per_epoch(images, cell.recipe.batch), cell.recipe.epochs.search)
         strength = (author.strength, float(getattr(params, author.strength)), factor)
+    if strength is not None and chain.solution is not None and chain.solution.tries:
+        strength = (strength[0], chain.solution.best.strength, strength[2])
     if state != "done" or measure is None:
         return Row(cell=cell, state=state, reason=reason, strength=strength)
     told = {stage.kind: ledger.result(stage.key) or {} for stage in chain.stages}
@@ -211,8 +213,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         dense_params=measured["dense_params"],
         dense_paper_flops=measured["dense_paper_flops"],
         dense_paper_params=measured["dense_paper_params"],
-        target=deciding.get("target"),
-        target_metric=deciding.get("metric", "macs"),
+        target=deciding.get("target") if chain.solution is None else chain.solution.target,
+        target_metric=cell.budget.metric if cell.budget is not None else deciding.get("metric", "macs"),
         epochs=epochs,
         training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
         device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told),
@@ -223,7 +225,7 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
         strength=strength,
         curve=tuple(_curve_point(point) for facts in shown_curve for point in facts.get("curve", ())),
-        notes=tuple(note for facts in all_told for note in facts.get("notes", ())),
+        notes=_notes(chain, all_told),
         provenance=measured.get("provenance", {}),
         key=measure.key,
     )
@@ -235,3 +237,29 @@ def _curve_point(told: dict[str, Any]) -> CurvePoint:
         return CurvePoint(**told)
     spread = GateHistogram(float(gates["low"]), float(gates["high"]), tuple(map(int, gates["counts"])))
     return CurvePoint(**{**told, "gates": spread})
+
+
+def _notes(chain: Chain, told: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What the stages say that led to the network, and how its strength was found."""
+    solution = chain.solution
+    if solution is None:
+        return tuple(note for facts in told for note in facts.get("notes", ()))
+    found = []
+    for stage, facts in zip(chain.stages, told, strict=True):
+        if stage.kind != "compress" or stage.key == chain.deciding:
+            found += facts.get("notes", ())
+    count = len(solution.tries)
+    metric = chain.cell.budget.metric if chain.cell.budget is not None else "macs"
+    gap = f"{100 * (solution.best.cost / solution.target - 1):+.2f} %"
+    searches = f"{count} search{'es' if count > 1 else ''}"
+    name = method(chain.cell.method).strength
+    if solution.reached:
+        found.append(f"{name} = {solution.best.strength:g} found by {searches}, {gap} from its {metric} budget")
+    else:
+        found.append(
+            f"{name} = {solution.best.strength:g} is the nearest of {searches}: "
+            f"{gap} from its {metric} budget, not within {100 * solution.within:g} %"
+        )
+    if not solution.monotone:
+        found.append(f"{metric} do not change steadily with {name}, so that another {name} may land nearer")
+    return tuple(found)

@@ -48,6 +48,8 @@ def cell_state(chain: Chain, ledger: Ledger, running: Collection[str] = (), dept
     Args:
         running: keys of stages that hold a live lease.
     """
+    if chain.blocked is not None:
+        return CellState("done" if chain.blocked.state == "vacant" else chain.blocked.state, chain.blocked.reason)
     measure = chain.measure
     if measure is not None and ledger.state(measure.key) == "done":
         return CellState("done")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.suite.recipe import Recipe
+
+if TYPE_CHECKING:
+    from harness.suite.study import Tuned
 
 Cut = Literal["inner", "branch", "stream", "fc"]
 DEFAULT_CUTS: tuple[Cut, ...] = ("inner", "branch")
@@ -67,6 +70,21 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Solve:
+    """A strength that is searched for until the natural outcome lands on the budget.
+
+    Attributes:
+        within: how far from the budget the outcome may be, as a share of it.
+        searches: how many searches at most.
+        start: the first strength that is tried.
+    """
+
+    within: float
+    searches: int
+    start: float
+
+
+@dataclass(frozen=True)
 class Cell:
     """One (backbone, data set, method with parameters, budget, seed).
 
@@ -84,6 +102,8 @@ class Cell:
         candidates: with a budget and a method whose cut is set by a strength: the natural cells, one a strength, of
             which the one that lands nearest above the budget is trimmed.
         cuts: which kinds of channel groups may be cut.
+        solve: with a budget, how the strength is found; `params` then holds the first that is tried.
+        tuned: the study that its parameters come from; until that has ended, `params` holds values to stand in.
     """
 
     backbone: str
@@ -102,6 +122,8 @@ class Cell:
     cuts: tuple[Cut, ...] = DEFAULT_CUTS
     normalise: Norm = "mean"
     profile: Profile | None = None
+    solve: Solve | None = None
+    tuned: Tuned | None = None
 
     @property
     def allocation(self) -> str:
@@ -114,6 +136,10 @@ class Cell:
     def point(self) -> str:
         """What tells this cell from the others of its method: stated parameters, budget, allocation, cuts."""
         parts = [f"{name}={_short(self.params[name])}" for name in self.shown if name in self.params]
+        if self.tuned is not None:  # what was found does not change a cell's name
+            parts = [f"{self.tuned.study.name}={self.tuned.rank + 1}"]
+        if self.solve is not None:
+            parts.insert(0, "solved")
         if self.budget is not None:
             parts.append(str(self.budget))
         if self.match is not None:

@@ -13,11 +13,13 @@ from harness import registry
 from harness.errors import Location, UserError
 from harness.method import Method
 from harness.suite.axes import HARNESS_KEYS, Axis, Spread, Target, axes_of
-from harness.suite.cell import Budget, Cell, DataChoice
+from harness.suite.cell import Budget, Cell, DataChoice, Solve
 from harness.suite.partners import Draft, resolve_partners
 from harness.suite.problems import Problems
 from harness.suite.recipe import Recipe
+from harness.suite.solving import asks_to_solve, solve_of
 from harness.suite.source import Node, plain
+from harness.suite.tune import asks_to_tune, tuned_drafts
 from harness.suite.wording import must_be, validated
 
 EACH = "each"
@@ -51,26 +53,37 @@ def outlines(
         most: how many points a grid may have.
     """
     named: dict[str, None] = {}
-    entries = [entry for node in nodes for entry in _entries(node, named, problems)]
+    base = Cell("", data, "", {}, 0, recipe)
     drafts: list[Draft] = []
-    for entry in entries:
-        before = len(problems)
-        axes = axes_of(entry.method, entry.block, problems)
-        sound = len(problems) == before
-        count = math.prod(len(axis.choices) for axis in axes)
-        if count > most:
-            problems.add(entry.at, f"the grid of {entry.method.name!r} has {count} points; a suite may have {most}")
+    for node in nodes:
+        if asks_to_tune(node):
+            drafts.extend(
+                tuned_drafts(node, named, lambda *entry: _points(Entry(*entry), base, problems, most), problems)
+            )
             continue
-        base = Cell("", data, entry.method.name, {}, 0, recipe)
-        drafts.extend(replace(draft, sound=sound) for draft in _drafts(entry, axes, base, problems))
+        for entry in _entries(node, named, problems):
+            drafts.extend(_points(entry, base, problems, most))
     return resolve_partners(_told_apart(drafts), list(named), problems, most)
+
+
+def _points(entry: Entry, base: Cell, problems: Problems, most: int) -> list[Draft]:
+    """The points of one entry's grid; none if there are too many."""
+    before = len(problems)
+    axes = axes_of(entry.method, entry.block, problems)
+    sound = len(problems) == before
+    count = math.prod(len(axis.choices) for axis in axes)
+    if count > most:
+        problems.add(entry.at, f"the grid of {entry.method.name!r} has {count} points; a suite may have {most}")
+        return []
+    cell = replace(base, method=entry.method.name)
+    return [replace(draft, sound=sound) for draft in _drafts(entry, axes, cell, problems)]
 
 
 def _told_apart(drafts: list[Draft]) -> list[Draft]:
     """The drafts with names that leave out what is stated, but the same for all points of a method."""
     values: dict[tuple[str, str], set[str]] = {}
     for draft in drafts:
-        for cell in (draft.cell, *draft.candidates):
+        for cell in (draft.cell, *draft.candidates) if draft.cell.tuned is None else ():
             for name, value in cell.params.items():
                 values.setdefault((cell.method, name), set()).add(json.dumps(value))
     varied = {pair for pair, found in values.items() if len(found) > 1}
@@ -84,6 +97,8 @@ def _told_apart(drafts: list[Draft]) -> list[Draft]:
 
     return [
         replace(draft, cell=named_shortly(draft.cell), candidates=tuple(map(named_shortly, draft.candidates)))
+        if draft.cell.tuned is None
+        else draft
         for draft in drafts
     ]
 
@@ -146,6 +161,13 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
     method = entry.method
     strength = method.strength
     candidates = next((axis for axis in axes if axis.key == strength), None)
+    solve: Solve | None = None
+    if candidates is not None and isinstance(only := candidates.choices[0], Node) and asks_to_solve(only):
+        solve = solve_of(method, only, problems)
+        if solve is None:
+            return
+        first = replace(only, value=solve.start)
+        axes = [replace(axis, choices=[first]) if axis is candidates else axis for axis in axes]
     tested: dict[str, dict[str, Any] | None] = {}
     for point in itertools.product(*(axis.choices for axis in axes)):
         chosen = dict(zip((axis.key for axis in axes), point, strict=True))
@@ -177,7 +199,13 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
             match=(target.partner, target.at) if target and target.partner is not None else None,
             widths_of=(spread.partner, spread.at) if spread and spread.partner is not None else None,
         )
-        if target is None or strength is None or method.takes_budget != "optional":
+        if solve is not None:
+            if target is None:
+                problems.add(entry.at, f"{method.name}: `solve` needs a budget to land on: add `budget: {{macs: 0.5}}`")
+                continue
+            shown = tuple(name for name in cell.shown if name != strength)
+            yield replace(draft, cell=replace(cell, shown=shown, solve=solve))
+        elif target is None or strength is None or method.takes_budget != "optional":
             yield draft
         elif candidates is None:
             yield replace(draft, candidates=(_natural(cell, strength, params),))

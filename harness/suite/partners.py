@@ -53,7 +53,7 @@ def resolve_partners(drafts: Sequence[Draft], named: Sequence[str], problems: Pr
     """
     natural: dict[str, Cell] = {}
     for draft in drafts:
-        if draft.partner is None and not draft.candidates and draft.cell.budget is None:
+        if draft.partner is None and not draft.candidates and draft.cell.budget is None and draft.cell.tuned is None:
             natural.setdefault(_identity(draft.cell), draft.cell)
     partners: dict[str, list[Cell]] = {}
     settled: dict[int, Cell] = {}
@@ -164,6 +164,8 @@ def _identity(cell: Cell) -> str:
             _identity(cell.match) if cell.match else None,
             _identity(cell.widths_of) if cell.widths_of else None,
             [_identity(candidate) for candidate in cell.candidates],
+            [cell.solve.within, cell.solve.searches, cell.solve.start] if cell.solve else None,
+            [cell.tuned.study.name, cell.tuned.rank, str(cell.tuned.study.space)] if cell.tuned else None,
         ],
         sort_keys=True,
     )

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 
 from harness import registry
 from harness.errors import StageFailure
@@ -112,7 +113,7 @@ class Unsure(ScoreMethod):
 
 
 class DialParams(Params):
-    share: float = 1.0
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Dial(Method):

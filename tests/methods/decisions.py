@@ -7,16 +7,7 @@ from typing import Any
 from torch import nn
 
 from harness.execute.network import Decision, fresh_network, read_tensors
-from harness.registry import method
 from tests.cells import Finished
-
-FEW = {"images": 64, "batches": 4}
-"""Of what a score looks at, by the name of the parameter: the invariants do not depend on how many there are."""
-
-
-def few(name: str, **params: Any) -> dict[str, Any]:
-    """A method's parameters with few images to look at."""
-    return {**{key: few for key, few in FEW.items() if key in method(name).Params.model_fields}, **params}
 
 
 def decisions(finished: Finished) -> list[tuple[dict[str, Any], Decision, nn.Module]]:

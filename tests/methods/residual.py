@@ -14,7 +14,7 @@ from harness.plan.costs import NetworkCost, cache_place, remember
 from harness.suite.cell import Cell, Cut, DataChoice
 from harness.suite.recipe import Epochs, Recipe
 from tests.cells import cell
-from tests.methods.decisions import few
+from tests.methods.quick import quick
 
 NAME = "resnet_digits"
 RECIPE = Recipe(epochs=Epochs(dense=1, search=1, finetune=1, baseline=2), batch=64, lr=0.05)
@@ -37,5 +37,5 @@ def residual_backbone() -> Iterator[None]:
 
 def residual(name: str, cuts: tuple[Cut, ...], **fields: Any) -> Cell:
     """A cell of that network on 128 of the digits with one epoch of everything."""
-    made = cell(name, recipe=RECIPE, cuts=cuts, params=few(name, **fields.pop("params", {})), **fields)
+    made = cell(name, recipe=RECIPE, cuts=cuts, params=quick(name, **fields.pop("params", {})), **fields)
     return replace(made, backbone=NAME, data=DataChoice("digits", 128))

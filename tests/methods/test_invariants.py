@@ -16,7 +16,8 @@ from harness.measure.macs import count_macs
 from harness.registry import methods
 from harness.suite.cell import Cell, DataChoice
 from tests.cells import Finished, cell, run
-from tests.methods.decisions import decisions, few
+from tests.methods.decisions import decisions
+from tests.methods.quick import quick
 
 BUDGETS = (1.0, 0.5, 0.2)
 NAMES = sorted(methods())
@@ -24,7 +25,7 @@ NAMES = sorted(methods())
 
 def some(name: str, **fields: Any) -> Cell:
     """A cell on 640 of the digits."""
-    return replace(cell(name, params=few(name), **fields), data=DataChoice("digits", 640))
+    return replace(cell(name, params=quick(name), **fields), data=DataChoice("digits", 640))
 
 
 def cells_of(name: str, seed: int = 0) -> list[Cell]:

@@ -54,7 +54,7 @@ def cells_of(cuts: tuple[Cut, ...]) -> tuple[list[Cell], dict[str, int]]:
             candidates = own if author.strength is not None else ()
             budgets = (0.2, 1.0) if cuts == EVERYTHING else (0.2,)
             cells += [residual(name, cuts, budget=budget, candidates=candidates) for budget in budgets]
-        if author.takes_budget == "required":
+        if author.takes_budget == "required" and not author.chooses_widths:
             taking[name] = len(cells)
             cells.append(residual(name, cuts, allocate="from", widths_of=natural))
     return cells, taking

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from harness.errors import UserError
 from harness.report.write import write_report
 
-from .made_up import SHORT, cell, facts, grid, waiting
+from .made_up import cell, facts, grid, waiting
 
 
 def test_all_formats_are_written(tmp_path: Path) -> None:
@@ -74,18 +73,6 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         write_report(grid(seeds=(0,)), facts(), tmp_path / "file", ["md"])
-
-
-def test_a_report_of_a_thousand_rows_takes_little_longer_than_one_of_fifty(tmp_path: Path) -> None:
-    # Both in one process and in its own time: what else the machine does must not fail a test.
-    def seconds(strengths: int) -> float:
-        rows = grid(tuple(1e-6 * number for number in range(1, strengths + 1)), recipe=SHORT, factor=19.9)
-        start = time.process_time()
-        write_report(rows, facts(recipe=SHORT), tmp_path)
-        return time.process_time() - start
-
-    seconds(1)  # imports
-    assert seconds(55) < 5 * seconds(3)
 
 
 def test_neither_torch_nor_ray_is_imported() -> None:

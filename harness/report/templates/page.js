@@ -143,7 +143,7 @@
           colorscale: [[0, variable("--paper")], [1, variable("--ink")]] }]
         : shares.map((share, at) => ({ x: share.map(() => at + 1), y: share.map((_, bin) => middle(found.gates[at], bin)), mode: "markers", showlegend: false, hoverinfo: "x+y",
           marker: { size: share.map((each) => Math.sqrt(each) * 3), color: colours.line } }));
-      draw(part("gates"), traces, { showlegend: false, xaxis: { title: { text: "epoch of the search" } }, yaxis: { title: { text: "gate" } } });
+      draw(part("gates"), traces, { showlegend: false, xaxis: { title: { text: "epoch of the search" } }, yaxis: { title: { text: "gate" }, ...(together ? { range: [low, high] } : {}) } });
     }
   };
   for (const cell of all("details.cell")) cell.addEventListener("toggle", () => cell.open && drawCell(cell));
@@ -158,6 +158,15 @@
   const front = (points) => {
     let best = -Infinity;
     return [...points].sort((a, b) => a.x - b.x || b.y - a.y).filter((point) => point.y > best && ((best = point.y), true));
+  };
+  // Every mean lies in the chart; an interval wider than all means are apart runs out of it.
+  const room = (table, axis) => {
+    const means = table.series.flatMap((series) => series.points.filter((point) => point.costs[axis]));
+    const heights = [...means.map((point) => point.top1), ...table.published.filter((row) => row.costs[axis]).map((row) => row.top1)];
+    const [low, high] = [Math.min(...heights), Math.max(...heights)];
+    const span = Math.max(high - low, 1);
+    const ends = means.flatMap((point) => [Math.max(point.top1 - (point.half || 0), low - 0.4 * span), Math.min(point.top1 + (point.half || 0), high + 0.4 * span)]);
+    return [Math.min(low, ...ends) - 0.06 * span, Math.max(high, ...ends) + 0.06 * span];
   };
   const drawPareto = (section, table) => {
     const axis = section.querySelector(".axis").value;
@@ -207,7 +216,7 @@
       line: { shape: "hv", dash: "dash", color: variable("--soft"), width: 1 }, hoverinfo: "skip",
     });
     draw(section.querySelector(".pareto"), traces, {
-      height: 420, xaxis: { ...scale, title: { text: `${data.costs[axis]}, log scale` } }, yaxis: { title: { text: "top-1 (%)" } },
+      height: 420, xaxis: { ...scale, title: { text: `${data.costs[axis]}, log scale` } }, yaxis: { title: { text: "top-1 (%)" }, range: room(table, axis) },
     });
   };
   const drawCosts = (place, table) => {

@@ -1,0 +1,49 @@
+"""What the workers of every Tuner of this project share: where they work, and their ledgers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from harness.execute.place import Place
+from harness.execute.stop import StopSign
+from harness.store.ledger import Ledger
+from harness.train.watch import Watch
+
+
+def told_place(place: Place, stop: StopSign) -> dict[str, Any]:
+    """A place and the stop sign as values that travel to a worker, with whole paths."""
+    return {
+        "results": str(place.results.resolve()),
+        "data": str(place.data.resolve()),
+        "device": place.device,
+        "threads": place.threads,
+        "stop_file": str(stop.file.resolve()),
+        "deadline": stop.deadline,
+        "checkpoint_seconds": place.watch.checkpoint_seconds,
+    }
+
+
+def place_of(given: dict[str, Any]) -> Place:
+    """The place in a worker; its watch looks for the stop sign."""
+    # this process may be on another machine, and stands in another folder
+    os.environ["HARNESS_DATA"] = given["data"]
+    stop = StopSign(Path(given["stop_file"]), given["deadline"])
+    return Place(
+        results=Path(given["results"]),
+        data=Path(given["data"]),
+        device=given["device"],
+        threads=given["threads"],
+        watch=Watch(should_stop=stop, checkpoint_seconds=given["checkpoint_seconds"]),
+    )
+
+
+def ledger_of(results: str) -> Ledger:
+    """This process's ledger of a results folder, opened once."""
+    if results not in _LEDGERS:
+        _LEDGERS[results] = Ledger(Path(results))
+    return _LEDGERS[results]
+
+
+_LEDGERS: dict[str, Ledger] = {}
