@@ -77,10 +77,10 @@ def write(suite: Suite, rows: list[Row], folder: Path, formats: list[str], comma
     """Writes the report's files and gives their paths; `command` is what runs the suite."""
     from harness.report.write import write_report
 
-    return write_report(rows, suite_facts(suite, command), folder, formats)
+    return write_report(rows, suite_facts(suite), folder, formats, command)
 
 
-def suite_facts(suite: Suite, command: tuple[str, ...] = ()) -> SuiteFacts:
+def suite_facts(suite: Suite) -> SuiteFacts:
     """What a report says of the suite itself."""
     from harness.report.facts import SuiteFacts
 
@@ -95,7 +95,6 @@ def suite_facts(suite: Suite, command: tuple[str, ...] = ()) -> SuiteFacts:
         "x": tuple(suite.report.x),
         "profile": suite.profile,
         "rows": suite.report.rows,
-        "command": command,
         "digest": suite.digest,
     }
     return SuiteFacts(**facts)

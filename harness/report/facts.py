@@ -33,7 +33,6 @@ class SuiteFacts:
         rows: the table's order: "paper" by falling MACs, "held_out" by falling accuracy on the held-out images.
         titles: {method: title}, where they differ from those of the registered methods.
         dataset_title: what a table calls the data set; empty: as the catalogue does.
-        command: the words of the command that runs the suite; empty where it is not known.
         digest: of the resolved suite; empty where it is not known.
     """
 
@@ -49,7 +48,6 @@ class SuiteFacts:
     rows: Literal["paper", "held_out"] = "paper"
     titles: Mapping[str, str] = field(default_factory=dict)
     dataset_title: str = ""
-    command: tuple[str, ...] = ()
     digest: str = ""
 
     def method_title(self, name: str) -> str:

@@ -24,13 +24,14 @@ from harness.store.rows import Row
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def page(rows: Sequence[Row], tables: Sequence[Table], facts: SuiteFacts) -> str:
+def page(rows: Sequence[Row], tables: Sequence[Table], facts: SuiteFacts, command: Sequence[str] = ()) -> str:
     """The whole page; the same rows give the same page.
 
     Args:
         rows: one a cell, in the suite's order.
         tables: made of them, one a backbone.
         facts: of the suite.
+        command: the words of what runs the suite; empty where it is not known.
 
     Raises:
         UserError: plotly, whose script draws the page's charts, is not installed.
@@ -46,7 +47,7 @@ def page(rows: Sequence[Row], tables: Sequence[Table], facts: SuiteFacts) -> str
         lstrip_blocks=True,
     )
     plotly, script = plotly_script(), _asset("page.js")
-    cells = cell_pages(rows, facts)
+    cells = cell_pages(rows, facts, command)
     identifiers = {id(cell.row): cell.identifier for cell in cells}
     return environment.get_template("page.html").render(
         facts=facts,

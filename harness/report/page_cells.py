@@ -53,8 +53,8 @@ class CellPage:
 FIGURES = ("Top-1 (%)", "Top-5 (%)", "MACs", "Params", "Training MACs", "Device time (s)")
 
 
-def cell_pages(rows: Sequence[Row], facts: SuiteFacts) -> list[CellPage]:
-    """One a row, in order."""
+def cell_pages(rows: Sequence[Row], facts: SuiteFacts, command: Sequence[str] = ()) -> list[CellPage]:
+    """One a row, in order; `command` is what runs the suite."""
     titles = {row.cell.method: "" for row in rows}
     titles = {name: facts.method_title(name) for name in titles}
     return [
@@ -62,20 +62,13 @@ def cell_pages(rows: Sequence[Row], facts: SuiteFacts) -> list[CellPage]:
             identifier=f"cell-{number}",
             row=row,
             method=titles[row.cell.method],
-            command=command(row, facts),
+            command=shlex.join([*command, "--only", row.cell.label]) if command else "",
             figures=_figures(row),
             asked=_asked(row),
             provenance=provenance(row.provenance) + ((("content key", row.key),) if row.key else ()),
         )
         for number, row in enumerate(rows)
     ]
-
-
-def command(row: Row, facts: SuiteFacts) -> str:
-    """The line that runs one cell and what it needs; empty where the suite's own command is not known."""
-    if not facts.command:
-        return ""
-    return shlex.join([*facts.command, "--only", row.cell.label])
 
 
 def provenance(known: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -26,7 +26,11 @@ Pictures = dict[str, list[tuple[str, str]]]
 
 
 def write_report(
-    rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: Sequence[str] = DEFAULT_FORMATS
+    rows: Sequence[Row],
+    facts: SuiteFacts,
+    folder: Path,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    command: Sequence[str] = (),
 ) -> list[Path]:
     """Writes the report's files and gives their paths.
 
@@ -40,6 +44,7 @@ def write_report(
         facts: of the suite.
         folder: where the files go; made if it is not there.
         formats: which; the report shows the pictures that are written with it.
+        command: the words of what runs the suite, for the page; empty where it is not known.
 
     Raises:
         UserError: a format is unknown, a published table does not exist, or a file cannot be written.
@@ -59,7 +64,7 @@ def write_report(
         "rows.csv": ("csv", lambda: records.rows_csv(rows)),
         "rows.jsonl": ("csv", lambda: records.rows_jsonl(rows)),
         "curves.csv": ("csv", lambda: records.curves_csv(rows)),
-        "report.html": ("html", lambda: page(rows, made, facts)),
+        "report.html": ("html", lambda: page(rows, made, facts, command)),
     }
     if facts.published is not None:
         texts["published.csv"] = ("csv", lambda: records.published_csv(made))

@@ -72,9 +72,9 @@ def _short_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "plotly_script", lambda: "/* plotly */")
 
 
-def made(rows: list[Row], **changes: object) -> Parsed:
+def made(rows: list[Row], command: tuple[str, ...] = (), **changes: object) -> Parsed:
     suite: SuiteFacts = facts(**changes)
-    return Parsed(page(rows, tables(rows, suite), suite))
+    return Parsed(page(rows, tables(rows, suite), suite, command))
 
 
 def test_every_cell_has_a_section_with_its_name_and_its_command() -> None:

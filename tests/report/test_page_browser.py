@@ -35,8 +35,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A suite with published rows, a failed cell and gates."""
     rows = [*grid(strengths=(1e-4, 5e-4), seeds=(0, 1)), failed(budgeted("random", 0.1), "diverged here")]
-    suite = facts(published="dnal_2022 / CIFAR-10 / VGG16", command=("python", "-m", "harness", "run", "suite.yaml"))
-    (path,) = write_report(rows, suite, tmp_path_factory.mktemp("page"), ["html"])
+    suite, ran = facts(published="dnal_2022 / CIFAR-10 / VGG16"), ("python", "-m", "harness", "run", "suite.yaml")
+    (path,) = write_report(rows, suite, tmp_path_factory.mktemp("page"), ["html"], ran)
     return path
 
 
@@ -49,8 +49,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done(of, 0.9, curve=grid(seeds=(0,))[0].curve, **told),
         failed(cell("dense", backbone=HOSTILE), HOSTILE),
     ]
-    suite = facts(title=HOSTILE, name=HOSTILE, backbones=(HOSTILE,), titles={"random": HOSTILE}, command=(HOSTILE,))
-    (path,) = write_report(rows, suite, tmp_path_factory.mktemp("hostile"), ["html"])
+    suite = facts(title=HOSTILE, name=HOSTILE, backbones=(HOSTILE,), titles={"random": HOSTILE})
+    (path,) = write_report(rows, suite, tmp_path_factory.mktemp("hostile"), ["html"], (HOSTILE,))
     return path
 
 
