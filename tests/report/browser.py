@@ -29,7 +29,8 @@ PATIENCE = 120.0
 
 def chromium() -> str | None:
     """The browser, if there is one."""
-    return next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((found for name in names if (found := shutil.which(name))), None)
 
 
 class BrowserError(Exception):
@@ -55,6 +56,13 @@ class Browser:
         os.close(to_write)
         self._number, self._buffer, self._session = 0, b"", ""
         self.events: list[dict[str, Any]] = []
+        try:
+            self._attach()
+        except (BrowserError, OSError) as error:
+            self.close()
+            raise BrowserError(str(error)) from error
+
+    def _attach(self) -> None:
         targets = self.call("Target.getTargets")["targetInfos"]
         target = next(each["targetId"] for each in targets if each["type"] == "page")
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]

@@ -9,7 +9,7 @@ import pytest
 
 from harness.report.write import write_report
 
-from .browser import Browser, chromium
+from .browser import Browser, BrowserError, chromium
 from .made_up import budgeted, cell, done, facts, failed, grid
 
 PROGRAM = chromium()
@@ -26,7 +26,10 @@ SHOWN = f"{LINES}.filter(row => !row.hidden)"
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     assert PROGRAM is not None
-    found = Browser(PROGRAM, tmp_path_factory.mktemp("profile"))
+    try:
+        found = Browser(PROGRAM, tmp_path_factory.mktemp("profile"))
+    except BrowserError as error:
+        pytest.skip(f"{PROGRAM} does not start: {error}")
     yield found
     found.close()
 
