@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from harness.method import Compressed, Gates, Paper, Task
-from methods.gate_search import Fraction, GateGradients, GateSearch, GateSearchParams, Granularity
+from methods._gate_search import Fraction, GateGradients, GateSearch, GateSearchParams, Granularity
 
 if TYPE_CHECKING:
     import torch

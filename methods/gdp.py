@@ -36,7 +36,7 @@ class GdpParams(Params):
     min_keep: Annotated[float, Field(ge=0, lt=1, description="share of each layer that is never masked, or one")] = 0.1
     threshold: Annotated[
         Literal["global", "allocation"],
-        Field(description="global: one for all filters, as in the paper; allocation: as the suite's `allocate` says"),
+        Field(description="global: one for all filters (the paper) unless `allocate` is set; allocation: as that says"),
     ] = "global"
     straight_through: Annotated[
         bool, Field(description="masked filters learn on (the paper); otherwise they only decay (its code)")
@@ -110,7 +110,7 @@ class Gdp(RoundsMethod):
 
     def _chosen(self, task: Task, scores: Scores) -> KeptChannels:
         """The mask that meets the budget at these saliencies."""
-        if task.params.threshold == "allocation" or task.allocation == "from" or task.target is None:
+        if task.params.threshold == "allocation" or task.allocation != "uniform" or task.target is None:
             return task.allocate(scores)
         return within_budget(task, scores, task.params.min_keep)
 

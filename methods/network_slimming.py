@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from harness.method import Gates, Paper, Task
-from methods.gate_search import GateSearch, GateSearchParams
+from methods._gate_search import GateSearch, GateSearchParams
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from harness.method import Gates, Paper, Task
-from methods.gate_search import GateGradients, GateSearch, GateSearchParams, Granularity
+from methods._gate_search import GateGradients, GateSearch, GateSearchParams, Granularity
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.channels.gates import GatedBatchNorm1d, GatedBatchNorm2d, insert_gates, remove_gates
+from harness.channels.gates import GatedBatchNorm1d, GatedBatchNorm2d, fold_gates, insert_gates, remove_gates
 from harness.channels.surgery import mask
 from harness.errors import UserError
-from tests.channels.networks import NETWORKS, Chain, Residual, example, images, randomised
+from tests.channels.networks import NETWORKS, Chain, Mixed, OptionA, Residual, example, images, randomised
 
 
 def gated_chain() -> tuple[nn.Module, dict[str, nn.Parameter]]:
@@ -181,3 +181,50 @@ def test_a_batch_norm_without_weights_is_refused() -> None:
     network.bn1 = nn.BatchNorm2d(6, affine=False)
     with pytest.raises(UserError, match="'bn1' has no weight and bias"):
         insert_gates(network, [example(Chain)[1].groups["conv1"]], torch.sigmoid, 0.0)
+
+
+def test_one_gate_for_a_whole_group_multiplies_all_its_channels() -> None:
+    network, single = copy.deepcopy(example(Chain)[0]), copy.deepcopy(example(Chain)[0])
+    groups = [example(Chain)[1].groups[name] for name in ("conv2", "linear1")]
+    values = insert_gates(network, groups, torch.sigmoid, 0.3)
+    whole = insert_gates(single, groups, torch.sigmoid, 0.3, whole=True)
+    assert {name: tuple(value.shape) for name, value in whole.items()} == {"conv2": (1,), "linear1": (1,)}
+    one, other = network(images()), single(images())
+    assert torch.equal(one, other)
+    one.sum().backward()
+    other.sum().backward()
+    for name, value in values.items():
+        assert value.grad is not None
+        assert whole[name].grad is not None
+        assert torch.allclose(whole[name].grad, value.grad.sum().reshape(1), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [each for each in NETWORKS if each is not OptionA and each is not Mixed])
+def test_folded_gates_leave_a_plain_network_that_computes_the_same(kind: type[nn.Module]) -> None:
+    plain, graph = example(kind)
+    network = copy.deepcopy(plain)
+    values = insert_gates(network, list(graph.groups.values()), torch.sigmoid, 0.0)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for scalars in values.values():
+            scalars.copy_(torch.randn(scalars.shape, generator=generator))
+        expected = network(images())
+        lost = fold_gates(network, torch.sigmoid)
+        remove_gates(network)
+        assert lost == 0
+        assert torch.allclose(network(images()), expected, rtol=0, atol=1e-10)
+        assert not torch.allclose(expected, plain(images()))
+
+
+def test_gates_that_multiply_a_shortcut_without_weights_stay_out_of_all_their_layers() -> None:
+    plain, graph = example(OptionA)
+    streams = {stream.group for stream in graph.streams.values() if stream.shortcuts}
+    assert streams
+    network = copy.deepcopy(plain)
+    insert_gates(network, list(graph.groups.values()), lambda scalars: scalars, 0.5)
+    assert fold_gates(network, lambda scalars: scalars) == len(streams)
+    remove_gates(network)
+    alone = copy.deepcopy(plain)
+    insert_gates(alone, [group for group in graph.groups.values() if group.name not in streams], lambda v: v, 0.5)
+    with torch.no_grad():
+        assert torch.allclose(network(images()), alone(images()), rtol=0, atol=1e-10)

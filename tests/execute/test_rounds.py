@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -121,6 +122,18 @@ def test_steps_of_a_round_are_told_and_its_state_is_kept(tmp_path: Path) -> None
     steps: list[int] = []
     running(task(tmp_path), Round({}, epochs=3, before_step=steps.append, state={"memory": torch.zeros(1)}))
     assert steps == list(range(6))
+
+
+def test_the_method_of_the_guide_works(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how_to_write_a_method.md").read_text(encoding="utf-8")
+    source = next(block for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "class Gradual" in block)
+    scope: dict[str, Any] = {"__name__": "guide"}
+    exec(source, scope)
+    made = task(tmp_path)
+    decided = scope["Gradual"]().compress(made)
+    assert made.billed.epochs == 3
+    assert made.target is not None
+    assert made.cost({name: len(left) for name, left in decided.kept.items()}) == pytest.approx(made.target, rel=0.02)
 
 
 def cells() -> list[Cell]:

@@ -264,6 +264,16 @@ def test_under_allocation_the_suites_widths_are_kept(tmp_path: Path) -> None:
     assert {name: len(kept) for name, kept in decided.kept.items()} == widths
 
 
+@pytest.mark.parametrize("mode", ["global", "profile"])
+def test_a_suite_that_asks_for_another_allocation_gets_it(
+    mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delattr(gdp, "within_budget")
+    made = task_of(small("gdp", budget=0.5), tmp_path, allocate=mode)
+    made.allocate = lambda scores: dict.fromkeys(scores, (0, 1))  # type: ignore[method-assign]
+    assert set(Gdp().compress(made).kept.values()) == {(0, 1)}
+
+
 def test_a_partners_widths_are_kept_under_any_threshold(tmp_path: Path) -> None:
     widths = {group.name: 5 for group in task(tmp_path).groups}
     made = task_of(small("gdp", budget=0.5), tmp_path, allocate="from", widths=widths, target=None)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.channels.surgery import cut
 from harness.method import Gates, Scores, Task
-from methods.gate_search import GateGradients
+from methods._gate_search import GateGradients
 from methods.sss import Sss, accelerated_proximal_step
 from tests.methods.gate_tasks import EPOCHS, STEPS, gates_in, task
 

@@ -244,3 +244,12 @@ def test_what_allocations_take_is_in_no_key_where_it_is_not_stated() -> None:
     for wanted in (l1(), l1(allocate="global")):
         config = chain_of(wanted, {}).stages[1].config
         assert not {"normalise", "profile"} & config.keys()
+
+
+def test_only_a_method_that_opens_channels_again_says_so_in_its_trim_stage() -> None:
+    def trim_of(name: str) -> dict[str, Any]:
+        budget = cell(name, budget=0.5, candidates=(cell(name),))
+        return next(stage.config for stage in chain_of(budget, {}).stages if stage.kind == "trim")
+
+    assert "reopens" not in trim_of("dnal")
+    assert trim_of("sss")["reopens"] is True
