@@ -87,7 +87,8 @@ def page_tables(tables: Sequence[Table], identifiers: Mapping[int, str], facts: 
 def sort_key(text: str, words: bool) -> str:
     """What a field is sorted by: a number as text, or folded words; empty where there is nothing.
 
-    The number is the first that stands in the text ("93.75 ± 0.21"), or the sum of epochs ("100+20+120", "100+140 (+14)").
+    The number is the first that stands in the text ("93.75 ± 0.21"), or the sum of the epochs that count
+    ("100+140 (+14)").
     """
     if text in ("", MISSING):
         return ""
