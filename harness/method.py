@@ -271,6 +271,15 @@ class Method(ABC):
         return FinetuneSchedule(length=length, start=length - left)
 
     @classmethod
+    def is_finetuned(cls, params: Any) -> bool:
+        """Whether what follows `compress` is fine-tuning, whose learning rate a recipe may choose.
+
+        It is not where new weights are trained, nor where nothing is cut and the shared training just goes on.
+        """
+        del params
+        return cls.starts_from == "dense" and cls.takes_budget != "refused"
+
+    @classmethod
     def strength_factor(cls, params: Any, steps_per_epoch: int, recipe_epochs: int) -> float:
         """The factor by which the recipe's step count scales the strength; 1 where it does not."""
         del params, steps_per_epoch, recipe_epochs

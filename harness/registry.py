@@ -6,9 +6,11 @@ import importlib
 import importlib.metadata
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError, unknown
@@ -68,10 +70,40 @@ def _found() -> tuple[dict[str, type[Method]], dict[str, Broken]]:
     return sound, broken
 
 
+def methods_folder() -> Path:
+    """The folder whose files are methods."""
+    import methods
+
+    return Path(next(iter(methods.__path__)))
+
+
 def _lacking(author: type[Method]) -> list[str]:
     """What a method's class must have and has not."""
     stated = [field for field in ("name", "title") if not isinstance(getattr(author, field, None), str)]
     return stated + sorted(getattr(author, "__abstractmethods__", ()))
+
+
+@contextmanager
+def registered(author: type[Method]) -> Iterator[None]:
+    """Makes a class a method for a while, as if it had been found; for tests of a method that is nowhere installed.
+
+    Raises:
+        UserError: the class is not finished, or its name is another method's.
+    """
+    sound, _ = _found()
+    if lacking := _lacking(author):
+        raise UserError(f"{author.__name__} is not finished: it lacks {', '.join(lacking)}")
+    there = sound.get(author.name)
+    if there is author:
+        yield
+        return
+    if there is not None:
+        raise UserError(f"the name {author.name!r} is taken by {there.__module__}")
+    sound[author.name] = author
+    try:
+        yield
+    finally:
+        del sound[author.name]
 
 
 def methods() -> Mapping[str, type[Method]]:

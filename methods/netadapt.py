@@ -19,7 +19,9 @@ class NetAdaptParams(SearchParams):
     """Parameters of `netadapt`."""
 
     epochs: Annotated[float, Field(ge=0, le=100, description="of each proposal's short-term fine-tuning")] = 0.1
-    iterations: Annotated[int, Field(ge=1, le=10_000, description="in how many the budget is reached")] = 8
+    iterations: Annotated[
+        int, Field(ge=1, le=10_000, description="in which the budget is met; more where no layer has so much to give")
+    ] = 8
     decay: Annotated[float, Field(gt=0, le=1, description="of the cost that an iteration cuts, an iteration")] = 0.96
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.cli import cost, data, doctor, export, latency, listing, merge, plan, report, run
+from harness.cli import compare, cost, data, doctor, export, latency, listing, merge, new_method, plan, report, run
 from harness.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("list")(listing.listing)
 app.command("cost")(cost.cost)
 app.command("data")(data.data)
@@ -28,6 +29,7 @@ app.command("merge")(merge.merge)
 app.command("latency")(latency.latency)
 app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
+app.command("new-method")(new_method.new_method)
 
 
 def run_app(arguments: Sequence[str]) -> int:

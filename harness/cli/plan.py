@@ -79,6 +79,8 @@ def as_document(suite: Suite, grid: Grid, folder: Path) -> dict[str, Any]:
 
 def print_plan(suite: Suite, grid: Grid) -> None:
     """The plan for a person."""
+    from harness.plan.studies import studies_of, trial_stages
+
     keys: dict[str, int] = {}
     for chain in grid.chains:
         for stage in chain.stages:
@@ -91,10 +93,16 @@ def print_plan(suite: Suite, grid: Grid) -> None:
             for stage in chain.stages
         )
         key = chain.measure.key[:12] if chain.measure else "–"
-        epochs = sum(stage.epochs for stage in chain.stages)
+        epochs = sum(stage.epochs for stage in chain.own_stages)
         shown = f"{epochs:>6}" if chain.measure else "     ?"
         reason = f"  ({state.reason})" if state.reason else ""
         print(f"{chain.cell.label:<{width}}  {key:<12} {state.state:<8} {shown}  {stages}{reason}")
+    for study in studies_of(chain.cell for chain in grid.chains):
+        epochs = sum(stage.epochs for stage in trial_stages(study, {}) if stage.kind != "dense")
+        print(
+            f"study {study.name!r} of {study.trial.method}: {study.trials} trials of at most {epochs} epochs "
+            f"beside dense training, in none of the sums below"
+        )
     sums = summarise(suite, grid)
     done, failed = grid.count("done"), grid.count("failed")
     print()

@@ -132,10 +132,10 @@ class Board:
 
     def _longest_first(self) -> list[str]:
         """Cells by the training that hangs on them: their own, and the longest of those that wait for them."""
-        own = {cell.label: sum(stage.training_macs for stage in self._chain(cell).stages) for cell in self.cells}
+        own = {cell.label: sum(stage.training_macs for stage in self._chain(cell).own_stages) for cell in self.cells}
         after: Counter[str] = Counter()
         for cell in self.cells:
-            partner = cell.match or cell.widths_of
+            partner = cell.partner
             if partner is not None:
                 after[partner.label] = max(after[partner.label], own[cell.label])
         return sorted(own, key=lambda label: -(own[label] + after[label]))

@@ -52,6 +52,6 @@ def _run(desk: Desk, board: Board, place: Place, ledger: Ledger) -> None:
             if stopped or told.status != "running":
                 desk.ended(job.number, told, stopped)
                 break
-        if told.status == "halted":
-            board.halted = told.message
+        if told.status in {"halted", "interrupted"}:
+            board.halted, board.stopping = told.message, told.status == "interrupted"
             return

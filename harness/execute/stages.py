@@ -15,12 +15,14 @@ from harness.channels.graph import ChannelGraph, KeptChannels
 from harness.channels.paper import paper_cost
 from harness.data.seeds import derive
 from harness.errors import StageFailure
+from harness.execute.contract import check_agreement, check_budget, check_epochs, check_weights, checked_kept
 from harness.execute.journal import EVALUATIONS, record
 from harness.execute.network import (
     SCORES,
     WEIGHTS,
     Decision,
     changed_weights,
+    cut_fresh,
     example_of,
     fresh_network,
     graph_of,
@@ -34,7 +36,7 @@ from harness.measure.macs import count_macs, count_params
 from harness.registry import method
 from harness.store.rows import SearchBill
 from harness.train.checkpoint import tensors_to_bytes
-from harness.train.loop import Progress, Source, Step, train_epochs
+from harness.train.loop import Progress, Source, Step, accuracy, train_epochs
 from harness.train.rates import rates_of
 
 
@@ -58,6 +60,7 @@ def run_stage(place: Place, kind: str, key: str, config: Mapping[str, Any], pare
         "compress": _compress,
         "trim": _trim,
         "finetune": _finetune,
+        "choose": _choose,
         "measure": _measure,
     }
     return runners[kind](place, key, config, parents)
@@ -81,9 +84,15 @@ def _compress(place: Place, key: str, config: Mapping[str, Any], parents: tuple[
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     task = HarnessTask(place, key, config, author.Params.model_validate(config["params"]), network)
     decided = author().compress(task)
-    kept = {group: tuple(int(channel) for channel in channels) for group, channels in decided.kept.items()}
-    kept = task.graph.settled(kept)
-    after = (decided.network or task.network).state_dict()
+    kept = task.graph.settled(checked_kept(task.graph, decided.kept))
+    left = decided.network or task.network
+    after = left.state_dict()
+    check_epochs(task.billed.epochs, author.search_epochs(task.params, config["search_epochs"]))
+    widths = _widths(task.graph, kept)
+    check_budget(task.cost(widths), task.target, config["metric"], granted=widths == task.granted)
+    if not decided.fresh:
+        check_weights(before, after)
+        check_agreement(left, config, task.graph, kept)
     decision = Decision(kept, None if decided.fresh else base, {} if decided.fresh else changed_weights(before, after))
     files = {WEIGHTS: decision.to_bytes()}
     if decided.scores is not None:
@@ -146,11 +155,34 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
 
 def _finetune(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
     decision = Decision.read(place.results, parents[0])
-    network = decision.network(place.results, config)
+    fresh = config.get("fresh", False)
+    network = cut_fresh(config, decision.kept) if fresh else decision.network(place.results, config)
     macs = count_macs(network, example_of(config["data"]))
     progress, images = _train_weights(place, key, config, network, "finetune", config["first_epoch"])
     facts = _billed(progress, 3 * macs * images * progress.epochs) | {"macs": macs, "train_images": images}
     return Outcome({WEIGHTS: tensors_to_bytes(network.state_dict(), {"kept": decision.kept})}, facts)
+
+
+def _choose(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    """Takes the candidate that classifies more held-out images right after its last epoch; the first one of equals."""
+    _, held_out = place.loaders(dict(config))
+    if held_out is None:
+        raise StageFailure("no data", "a learning rate is chosen on held-out images, and the recipe keeps none")
+    found = []
+    for parent in parents:
+        network, kept = trained_network(place.results, parent, config)
+        found.append((accuracy(network.to(place.device), held_out), parent, network, kept))
+    best = max(found, key=lambda candidate: candidate[0])
+    right, chosen, network, kept = best
+    others = ", ".join(
+        f"{100 * each[0]:.2f} % at {rate:g}"
+        for each, rate in zip(found, config["rates"], strict=True)
+        if each is not best
+    )
+    rate = config["rates"][found.index(best)]
+    note = f"fine-tuned from learning rate {rate:g} ({100 * right:.2f} % of held-out images; {others})"
+    facts = _billed(Progress(), 0) | {"notes": [note], "chosen": chosen, "held_out_top1": [each[0] for each in found]}
+    return Outcome({WEIGHTS: tensors_to_bytes(network.state_dict(), {"kept": kept})}, facts)
 
 
 def _measure(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:

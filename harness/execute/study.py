@@ -112,8 +112,9 @@ class Desk:
     def _job(self, number: int, known: Sequence[dict[str, Any]]) -> TrialJob | None:
         """The trial; None if the method refuses its parameters together, which is then its outcome."""
         params = self._propose(self.study, number, known)
-        label = f"{trial_cell(self.study, params).label}/{self.study.name}/trial={number}"
+        label = f"{self.study.trial.label}/{self.study.name}/trial={number}"
         try:
+            label = f"{trial_cell(self.study, params).label}/{self.study.name}/trial={number}"
             stages = trial_stages(self.study, params)
         except ValidationError as error:
             told = {"cell": label, "number": number, "params": params, "state": "failed", "curve": [], "stages": {}}

@@ -55,6 +55,7 @@ class HarnessTask:
         self.billed = Progress()
         self.training_macs = 0
         self.searched: list[Evaluation] = []
+        self.granted: dict[str, int] | None = None
         self._place, self._key, self._config = place, key, config
         self._train, self._held_out = place.loaders(dict(config))
         self.steps_per_epoch = steps_per_epoch(len(self._train), config["batch"])
@@ -67,6 +68,11 @@ class HarnessTask:
 
     def allocate(self, scores: Scores) -> KeptChannels:
         """The best channels of each group, as many as the budget and the allocation mode leave it."""
+        kept = self._allocated(scores)
+        self.granted = {name: len(channels) for name, channels in self.graph.complete(kept).items()}
+        return kept
+
+    def _allocated(self, scores: Scores) -> KeptChannels:
         missing = [group.name for group in self.groups if group.name not in scores]
         if missing:
             raise StageFailure("crashed", f"the method gave no score for group {missing[0]!r}")

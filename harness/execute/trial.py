@@ -98,12 +98,14 @@ class Trial:
                 return Told("failed", tuple(self._curve), sum(self._seconds), report.message)
             if report.status == "halted":
                 return Told("halted", message=report.message)
-            if self.place.watch.should_stop():
-                return Told("interrupted")
             if report.status == "busy":
+                if self.place.watch.should_stop():
+                    return Told("interrupted")
                 time.sleep(0.2)
                 continue
             self._look()
+            if report.status == "stopped" and len(self._curve) < epoch:
+                return Told("interrupted")
             repairs += len(self._curve) == known
             if repairs > MOST_REPAIRS:
                 return Told("failed", (), 0.0, f"crashed: {report.message or 'fine-tuning leaves no checkpoint'}")
@@ -123,7 +125,9 @@ class Trial:
         def should_stop() -> bool:
             return reached or outer.should_stop()
 
-        return replace(self.place, watch=Watch(note, should_stop, checkpoint_seconds=0.0))
+        # a rung must be on the disk; after the last one only a kill is guarded against
+        pause = 0.0 if rung < self.job.epochs else outer.checkpoint_seconds
+        return replace(self.place, watch=Watch(note, should_stop, pause))
 
     def _look(self) -> None:
         """Reads how far fine-tuning is: what the ledger says of the whole stage, or its checkpoint."""
@@ -152,7 +156,7 @@ def outcome(job: TrialJob, told: Told, stopped: bool, ledger: Ledger) -> dict[st
         if facts is None:
             continue
         bill[stage.key] = _billed(stage.kind, facts["epochs"], facts["training_macs"], facts["seconds"])
-        deciding = facts if stage.kind in {"compress", "trim"} else deciding
+        deciding = facts if stage is job.stages[-2] else {}
     finetune = job.stages[-1]
     if told.curve and deciding:
         config = finetune.config

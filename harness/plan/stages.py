@@ -15,15 +15,16 @@ from harness.plan.fingerprint import fingerprint
 from harness.plan.solve import Solution, Try, limits_of, next_strength
 from harness.registry import method
 from harness.suite.cell import Cell, DataChoice, Solve
+from harness.suite.protocol import scratch_epochs
 from harness.suite.recipe import PHOTOGRAPH_OPTIONS, Recipe
 from harness.suite.schedule import rates
 
 if TYPE_CHECKING:
     from harness.plan.studies import Blocked
 
-Kind = Literal["dense", "compress", "trim", "finetune", "measure"]
+Kind = Literal["dense", "compress", "trim", "finetune", "choose", "measure"]
 
-VERSIONS: dict[str, int] = {"dense": 1, "compress": 1, "trim": 1, "finetune": 1, "measure": 1}
+VERSIONS: dict[str, int] = {"dense": 1, "compress": 1, "trim": 1, "finetune": 1, "choose": 1, "measure": 1}
 """Raised by hand when the engine's own part of a stage changes what comes out."""
 
 Results = Mapping[str, Mapping[str, Any]]
@@ -61,6 +62,8 @@ class Chain:
         deciding: the key of the stage that decides what is kept, once it can be named.
         solution: how the strength is being found, where the cell leaves it to be solved for.
         blocked: why a cell that rests on a study cannot be named.
+        borrowed: so many of the first stages are another cell's: they say what to build, and are no part of the bill.
+        controlled_macs: training MACs of the cell that this one controls, once they are known.
     """
 
     cell: Cell
@@ -70,6 +73,13 @@ class Chain:
     partner: Cell | None = None
     solution: Solution | None = None
     blocked: Blocked | None = None
+    borrowed: int = 0
+    controlled_macs: int | None = None
+
+    @property
+    def own_stages(self) -> tuple[Stage, ...]:
+        """The stages that the cell's bill holds."""
+        return self.stages[self.borrowed :]
 
     @property
     def measure(self) -> Stage | None:
@@ -93,6 +103,8 @@ def chain_of(cell: Cell, results: Results) -> Chain:
         if isinstance(found, Blocked):
             return Chain(cell, (), None, blocked=found)
         cell = found
+    if cell.scratch_of is not None:
+        return _control(cell, chain_of(cell.scratch_of, results), results)
     known = _Known(cell)
     dense = known.dense()
     stages: list[Stage] = [] if dense is None else [dense]
@@ -100,7 +112,7 @@ def chain_of(cell: Cell, results: Results) -> Chain:
 
     target: int | None = None
     widths: dict[str, int] | None = None
-    partner = cell.match or cell.widths_of
+    partner = cell.partner
     if partner is not None:
         theirs = chain_of(partner, results)
         if theirs.blocked is not None and theirs.blocked.state == "vacant":
@@ -133,14 +145,45 @@ def chain_of(cell: Cell, results: Results) -> Chain:
     else:
         decide = known.compress(root, target, widths)
     kept_macs = int(results[decide.key]["macs"]) if decide.key in results else known.guess_macs(target)
-    finetune = known.finetune(decide, kept_macs)
-    measure = _stage("measure", {**known.identity, "test": data_set(cell.data.name).checksum}, (finetune.key,), 0, 0)
-    return Chain(cell, (*stages, decide, finetune, measure), decide.key, solution=solution)
+    trained = known.trained(decide, kept_macs)
+    return Chain(cell, (*stages, decide, *trained, known.measure(trained[-1])), decide.key, solution=solution)
+
+
+def _control(cell: Cell, controlled: Chain, results: Results) -> Chain:
+    """The stages of a control from new weights: those that decide the widths, and its own training."""
+    deciding = controlled.deciding
+    if deciding is None:
+        return replace(controlled, cell=cell, borrowed=len(controlled.stages))
+    known = _Known(cell)
+    keys = [stage.key for stage in controlled.stages]
+    borrowed = controlled.stages[: keys.index(deciding) + 1]
+    # what a method's search billed is known once it ran; all else is exact beforehand
+    searches = [stage.key for stage in borrowed if stage.kind in {"compress", "trim"}]
+    decided = all(key in results for key in searches)
+    if not decided and cell.scratch == "macs":
+        return Chain(cell, borrowed, None, deciding, cell.scratch_of, borrowed=len(borrowed))
+    bill = None
+    if decided:
+        bill = sum(
+            int(results[stage.key]["training_macs"]) if stage.key in searches else stage.training_macs
+            for stage in controlled.stages
+        )
+    kept_macs = int(results[deciding]["macs"]) if decided else known.guess_macs(None)
+    scratch = known.scratch(borrowed[-1], kept_macs, bill or 0)
+    chain = (*borrowed, scratch, known.measure(scratch))
+    return replace(controlled, cell=cell, stages=chain, deciding=deciding, borrowed=len(borrowed), controlled_macs=bill)
 
 
 def outline(cell: Cell) -> list[Stage]:
     """The stages of a cell whose partner's outcome is not known yet, under names that serve for sums alone."""
     known = _Known(cell)
+    if cell.scratch_of is not None:
+        decided = replace(known.compress((), None, None), key=f"{cell.label}/compress")
+        controlled = chain_of(cell.scratch_of, {})
+        unnamed = [] if controlled.measure is not None else outline(cell.scratch_of)
+        bill = sum(stage.training_macs for stage in (*controlled.stages, *unnamed))
+        scratch = replace(known.scratch(decided, known.guess_macs(None), bill), key=f"{cell.label}/finetune")
+        return [scratch, _stage("measure", {**known.identity, "of": cell.label}, (), 0, 0)]
     decide = replace(known.compress((), None, None), key=f"{cell.label}/compress")
     finetune = replace(known.finetune(decide, known.guess_macs(None)), key=f"{cell.label}/finetune")
     return [decide, finetune, _stage("measure", {**known.identity, "of": cell.label}, (), 0, 0)]
@@ -238,10 +281,11 @@ class _Known:
             config["reopens"] = True
         return _stage("trim", config, tuple(stage.key for stage in naturals), 0, 0)
 
-    def finetune(self, decided: Stage, kept_macs: int) -> Stage:
-        """Trains what was kept."""
+    def finetune(self, decided: Stage, kept_macs: int, *, tenth: bool = False) -> Stage:
+        """Trains what was kept, on the schedule's rates or a tenth of them."""
         start, length = self.schedule.start, self.schedule.length
-        learning_rates, count = _rates(self.recipe, length, start, length)
+        recipe = self.recipe.model_copy(update={"lr": self.recipe.lr / 10}) if tenth else self.recipe
+        learning_rates, count = _rates(recipe, length, start, length)
         fresh = self.method.starts_from == "scratch"
         epochs = self.recipe.epochs
         config = {
@@ -251,6 +295,33 @@ class _Known:
             "first_epoch": 0 if fresh else epochs.dense + self.search_epochs,
         }
         return _stage("finetune", config, (decided.key,), count, 3 * kept_macs * self.images * count)
+
+    def trained(self, decided: Stage, kept_macs: int) -> tuple[Stage, ...]:
+        """The stages that train what was kept; the last one leaves the weights that are measured."""
+        wanted = self.recipe.finetune_lr if self.method.is_finetuned(self.params) else "base"
+        if wanted == "base":
+            return (self.finetune(decided, kept_macs),)
+        tenth = self.finetune(decided, kept_macs, tenth=True)
+        if wanted == "tenth":
+            return (tenth,)
+        base = self.finetune(decided, kept_macs)
+        stated = {"rates": [self.recipe.lr, self.recipe.lr / 10]}
+        choose = _stage("choose", {**self.identity, **self.training, **stated}, (base.key, tenth.key), 0, 0)
+        return base, tenth, choose
+
+    def scratch(self, decided: Stage, kept_macs: int, bill: int) -> Stage:
+        """Trains new weights in what was kept, on the schedule stretched to as long as that may take."""
+        assert self.cell.scratch is not None
+        per_epoch = 3 * kept_macs * self.images
+        length = scratch_epochs(self.cell.scratch, self.recipe.epochs.total, bill, per_epoch)
+        learning_rates, count = _rates(self.recipe, length, 0, length)
+        own = {"learning_rates": learning_rates, "first_epoch": 0, "fresh": True}
+        return _stage("finetune", {**self.identity, **self.training, **own}, (decided.key,), count, per_epoch * count)
+
+    def measure(self, trained: Stage) -> Stage:
+        """Reads the test split once."""
+        config = {**self.identity, "test": data_set(self.cell.data.name).checksum}
+        return _stage("measure", config, (trained.key,), 0, 0)
 
     def guess_macs(self, target: int | None) -> int:
         """What a cut network will cost while that is not known: the budget, else half of the whole."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from harness.plan.stages import Results, Stage, chain_of
+from harness.registry import method
 from harness.suite.cell import Cell
 from harness.suite.study import Study
 
@@ -64,7 +65,11 @@ def study_key(study: Study) -> str:
 
 
 def trial_cell(study: Study, params: Mapping[str, Any]) -> Cell:
-    """The cell that a trial runs, up to its fine-tuning; it is never measured."""
+    """The cell that a trial runs, up to its fine-tuning; it is never measured.
+
+    Raises:
+        ValidationError: the method refuses these values together.
+    """
     return with_params(study.trial, {**study.trial.params, **params})
 
 
@@ -74,7 +79,8 @@ def trial_stages(study: Study, params: Mapping[str, Any]) -> tuple[Stage, ...]:
 
 
 def with_params(cell: Cell, params: dict[str, Any]) -> Cell:
-    """The cell with other parameters; with a budget for a method that has a strength, its one candidate likewise."""
+    """The cell with other parameters, as the method reads them; its one candidate, if it has any, likewise."""
+    params = method(cell.method).Params.model_validate(params).model_dump(mode="json")
     candidates = cell.candidates
     if cell.tuned is not None:
         candidates = cell.tuned.study.trial.candidates

@@ -61,7 +61,7 @@ def totals(
             owners.setdefault(stage.key, chain.cell)
     open_stages = {key: stage for key, stage in stages.items() if key not in done}
     seconds, longest = _seconds(chains, open_stages, owners, clock, slots, device, threads)
-    unshared = [stage for chain in chains for stage in _with_unnamed(chain)]
+    unshared = [stage for chain in chains for stage in _with_unnamed(chain)[chain.borrowed :]]
     return Totals(
         cells=len(chains),
         stages=len(stages),
@@ -148,6 +148,8 @@ def _bytes(stage: Stage, cell: Cell) -> int:
         images = training_images(cell.data, bool(stage.config.get("all_train")))
         macs = stage.training_macs / (3 * images * stage.epochs)
         return round(4 * cost.params * min(1.0, macs / cost.macs))
+    if stage.kind == "choose":
+        return 4 * cost.params
     if stage.kind == "measure":
         return data_set(cell.data.name).test_images // 8
     return 4096

@@ -61,6 +61,8 @@ def main_columns(
         columns.append(Column("Trained on", lambda entry: entry.train_images or MISSING, nothing))
     if notes.common_cuts(found) is None:
         columns.append(Column("Cuts", lambda entry: MISSING if entry.is_whole else entry.cuts, nothing))
+    if len({entry.cell.track for entry in found}) > 1:
+        columns.append(Column("Track", lambda entry: entry.cell.track, nothing))
     columns.append(Column("Cost (epochs)", lambda entry: entry.epochs or MISSING, _epochs))
     columns += _training(found)
     columns.append(Column("Seeds", _seeds, nothing))

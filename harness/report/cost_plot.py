@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 STAGE_TITLES = {
     "dense": "dense",
     "compress": "search",
-    "study": "networks tried",
+    "networks": "networks tried",
+    "choose": "rates tried",
+    "study": "study",
     "finetune": "fine-tuning",
     "measure": "measuring",
 }
@@ -29,11 +31,13 @@ STAGE_TITLES = {
 _FILLS = {
     "dense": ("0.25", ""),
     "compress": ("0.6", ""),
-    "study": ("white", "//////"),
+    "networks": ("white", "//////"),
+    "choose": ("white", "......"),
+    "study": ("white", "xxxxxx"),
     "finetune": ("0.85", ""),
     "measure": ("white", ""),
 }
-_OTHER_FILLS = (("white", "......"), ("white", "xxxxxx"))
+_OTHER_FILLS = (("white", "++++++"), ("white", "oooo"))
 _ROW = 0.17
 _LETTER = 0.052
 _LONGEST = 26

@@ -13,11 +13,13 @@ from harness.report.facts import SuiteFacts
 from harness.stats.intervals import Interval, mean_interval
 from harness.store.rows import Row
 from harness.suite.cell import Cell
+from harness.suite.protocol import DEFAULT_TRACK, Scratch
 
 Figure = Literal["macs", "params", "paper_flops", "paper_params", "training_macs", "device_seconds", "latency_seconds"]
 Cost = Literal["macs", "params", "paper_flops", "paper_params"]
-Kind = Literal["natural", "budget", "match", "widths"]
+Kind = Literal["natural", "budget", "match", "widths", "scratch"]
 
+SCRATCH_TITLES: dict[Scratch, str] = {"epochs": "epochs", "macs": "training MACs"}
 STAGES = ("dense", "compress", "finetune")
 NEARLY_EQUAL = 0.01
 """Relative difference of two costs below which they count as equal."""
@@ -80,6 +82,8 @@ class Entry:
     @property
     def kind(self) -> Kind:
         """What sets how much is cut."""
+        if self.cell.scratch is not None:
+            return "scratch"
         if self.cell.widths_of is not None:
             return "widths"
         if self.cell.match is not None:
@@ -125,10 +129,15 @@ class Entry:
 
     @property
     def epochs(self) -> str:
-        """Epochs by stage, such as "100+20+120"; stages without any are left out."""
-        found = [tuple(row.epochs.get(stage, 0) for stage in STAGES) for row in self.done]
-        texts = dict.fromkeys("+".join(str(count) for count in counts if count) for counts in found)
-        return " or ".join(text for text in texts if text)
+        """Epochs by stage, such as "100+20+120", stages without any left out; "(+120)" are tried and not taken."""
+        found = [(tuple(row.epochs.get(stage, 0) for stage in STAGES), row.tried_epochs) for row in self.done]
+        texts = dict.fromkeys(
+            "+".join(str(count) for count in stages if count) + (f" (+{tried})" if tried else "")
+            for stages, tried in found
+        )
+        counts = sorted({row.tuning_epochs for row in self.done})
+        tuning = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0] if counts and counts[0] else "")
+        return " or ".join(text for text in texts if text) + (f" + {tuning} of tuning" if tuning else "")
 
     @property
     def train_images(self) -> str:
@@ -152,7 +161,7 @@ def entries(rows: Sequence[Row], facts: SuiteFacts) -> list[Entry]:
     found = []
     for position, (point, group) in enumerate(gathered.items()):
         cell = group[0].cell
-        partner = cell.match or cell.widths_of
+        partner = cell.partner
         found.append(
             Entry(
                 point=point,
@@ -173,12 +182,13 @@ def sorted_by_cost(found: Sequence[Entry]) -> list[Entry]:
     """
     by_point = {entry.point: entry for entry in found}
 
-    def place(entry: Entry) -> tuple[bool, float, bool, int]:
+    def place(entry: Entry) -> tuple[bool, float, int, bool, int]:
         partner = by_point.get(entry.partner) if entry.partner is not None else None
         own, theirs = entry.spread("macs"), partner.spread("macs") if partner is not None else None
         if theirs is not None and (own is None or abs(own.mean / theirs.mean - 1) <= NEARLY_EQUAL):
-            return (True, -theirs.mean, True, entry.position)
-        return (not entry.is_whole, -own.mean if own is not None else 0.0, False, entry.position)
+            before = partner.position if partner is not None else entry.position
+            return (True, -theirs.mean, before, True, entry.position)
+        return (not entry.is_whole, -own.mean if own is not None else 0.0, entry.position, False, entry.position)
 
     return sorted(found, key=place)
 
@@ -201,19 +211,23 @@ class _GridPoints:
         known = self._by_cell.get(id(cell))
         if known is not None:
             return known[1]
+        tuned = cell.tuned
         key = (
             cell.backbone,
             cell.data,
             cell.method,
-            json.dumps(cell.params, sort_keys=True),
+            # what a study chose is known of its own rows, not of cells that name them as partners
+            json.dumps(cell.params if tuned is None else [tuned.study.name, tuned.rank], sort_keys=True),
             cell.solve,
             cell.recipe,
             cell.budget,
             None if cell.match is None else self.number(cell.match),
             (cell.allocate, cell.normalise, cell.profile),
             None if cell.widths_of is None else self.number(cell.widths_of),
-            tuple(self.number(candidate) for candidate in cell.candidates),
+            tuple(self.number(candidate) for candidate in cell.candidates if tuned is None),
             cell.cuts,
+            cell.track,
+            cell.scratch,
         )
         number = self._numbers.setdefault(key, len(self._numbers))
         self._by_cell[id(cell)] = (cell, number)
@@ -230,6 +244,11 @@ class _Titles:
         self._strengths: dict[int, tuple[str, float, float]] = {}
         self._by_method: dict[str, Counter[tuple[str, float]]] = {}
         self._names: dict[int, str] = {}
+        self._settled = {
+            points.number(row.cell): row.cell
+            for row in rows
+            if row.study is not None and row.cell.tuned is not None and row.cell.tuned.rank < len(row.study.best)
+        }
         for row in rows:
             if row.strength is not None:
                 self._strengths[points.number(row.cell)] = row.strength
@@ -249,7 +268,7 @@ class _Titles:
     def name(self, cell: Cell) -> str:
         point = self._points.number(cell)
         if point not in self._names:
-            self._names[point] = self._made(cell, point)
+            self._names[point] = self._made(self._settled.get(point, cell), point)
         return self._names[point]
 
     def _made(self, cell: Cell, point: int) -> str:
@@ -261,18 +280,29 @@ class _Titles:
         stated = []
         if cell.solve is not None:
             stated.append(f"{symbol(strength, is_scaled(factor))} solved for" if strength else "solved for")
+        if cell.tuned is not None:
+            study = cell.tuned.study
+            stated.append(study.name if study.best == 1 else f"{study.name} {cell.tuned.rank + 1}")
         for name in cell.shown:
-            if name not in cell.params or (name == strength and cell.candidates):
+            if name not in cell.params or (cell.tuned is None and name == strength and cell.candidates):
                 continue
+            if cell.tuned is not None and point not in self._settled:
+                continue  # what stands in for values that are not known yet
             scaled = name == strength and is_scaled(factor)
-            stated.append(f"{symbol(name, scaled)} = {numbers.plain(cell.params[name])}")
+            value = cell.params[name]
+            if cell.tuned is not None and isinstance(value, float):
+                value = float(f"{value:.3g}")
+            stated.append(f"{symbol(name, scaled)} = {numbers.plain(value)}")
         if cell.allocate == "global":
             stated.append("global allocation" + ("" if cell.normalise == "mean" else f", norm {cell.normalise}"))
         elif cell.allocate == "per_mac":
             stated.append("allocation per MAC")
         elif cell.profile is not None:
             stated.append(f"profile {cell.profile}")
-        return self._method_titles[kind] + (f" ({', '.join(stated)})" if stated else "")
+        if cell.track != DEFAULT_TRACK:
+            stated.append(cell.track)
+        control = f", new weights for equal {SCRATCH_TITLES[cell.scratch]}" if cell.scratch is not None else ""
+        return self._method_titles[kind] + (f" ({', '.join(stated)})" if stated else "") + control
 
     def _strength(self, cell: Cell, point: int) -> tuple[str | None, float]:
         """Name and factor of the strength; of a cell that is not measured, as in the method's other cells."""

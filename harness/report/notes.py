@@ -10,6 +10,8 @@ from harness.report import numbers
 from harness.report.counts import Counts
 from harness.report.entries import NEARLY_EQUAL, Entry, is_scaled, symbol
 from harness.report.facts import SuiteFacts
+from harness.report.studies import tuned_note
+from harness.report.totals import totals
 from harness.store.rows import Row
 
 _LONGEST_REASON = 160
@@ -29,6 +31,8 @@ def footnotes(entry: Entry) -> list[str]:
             reason if len(reasons) == 1 else f"{reason} ({count})" for reason, count in reasons.most_common()
         )
         found.append(f"{len(entry.failed)} of {asked} failed: {told}")
+    if entry.done and entry.done[0].study is not None:
+        found.append(tuned_note(entry.done[0]))
     missed = _missed_budget(entry)
     if missed:
         found.append(missed)
@@ -123,6 +127,7 @@ def footer(
     if cuts:
         lines.append(f"Channels that may be cut: {cuts}.")
     lines.append(_recipe(facts))
+    lines += totals(found)
     if not facts.recipe.calibrated:
         lines.append(
             "Recipe uncalibrated: its learning rate and weight decay were not chosen by a calibration at full length."
@@ -158,8 +163,9 @@ def paired(partner: str) -> tuple[str, ...]:
     return (
         f"Δ top-1 is the method's minus that of {partner}, seed by seed; ± is the half-width of a 95 % paired "
         "t-interval over the seeds that both have. Δ MACs is what is left of the difference in executed MACs.",
-        "An interval that holds 0 decides nothing: its half-width is the smallest difference that these seeds could "
-        "have shown. The intervals are not corrected for how many they are.",
+        "p is that of Student's paired t-test, corrected by Holm over all differences of this table: below 0.05 the "
+        "two differ. Detectable is the smallest true difference that so many seeds, varying as these do, would show in "
+        "four tables of five (uncorrected); a smaller one cannot be told from none here.",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from harness.stats.intervals import Interval
+from harness.stats.paired import PairedTest
 
 MISSING = "—"
 
@@ -108,6 +109,18 @@ def signed_interval(difference: Interval) -> str:
     """A difference of shares in percentage points: "+0.31 ± 0.40"."""
     text = signed(100 * difference.mean)
     return text if difference.half_width is None else f"{text} ± {percent(difference.half_width)}"
+
+
+def probability(p: float | None) -> str:
+    """A p-value: three decimals, "< 0.001" below, "—" where nothing was tested."""
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def detectable(test: PairedTest | None) -> str:
+    """The smallest difference of shares that the seeds could have shown, in percentage points."""
+    return MISSING if test is None or test.detectable is None else percent(test.detectable)
 
 
 def plain(value: object) -> str:

@@ -114,7 +114,11 @@ def _asked(row: Row) -> tuple[tuple[str, str], ...]:
         told.append(("matches the MACs of", cell.match.label))
     if cell.widths_of is not None:
         told.append(("takes the widths of", cell.widths_of.label))
-    told += [("may cut", ", ".join(cell.cuts)), ("allocation", cell.allocate)]
+    told += [("may cut", ", ".join(cell.cuts)), ("allocation", cell.allocation), ("track", cell.track)]
+    if cell.scratch is not None:
+        told.append(("new weights for equal", "epochs" if cell.scratch == "epochs" else "training MACs"))
+    if cell.tuned is not None:
+        told.append(("parameters from", f"rank {cell.tuned.rank + 1} of study {cell.tuned.study.name}"))
     if row.target is not None:
         told.append(("target", f"{row.target:,} {row.target_metric}"))
     if row.strength is not None and abs(row.strength[2] - 1) > 1e-3:

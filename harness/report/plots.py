@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CAPTIONS = {
-    "pareto_macs": "Top-1 over MACs; points of equal MACs are side by side, level lines join the seeds' extremes",
-    "pareto_params": "Top-1 over parameters; points of equal count are side by side, level lines join the extremes",
-    "pareto_latency": "Top-1 over the time of a forward pass; level lines join the seeds' extremes",
+    "pareto_macs": "Top-1 over MACs; points of equal MACs are drawn side by side",
+    "pareto_params": "Top-1 over parameters; points of equal count are drawn side by side",
+    "pareto_latency": "Top-1 over the time of a forward pass",
     "widths": "Channels kept in each layer: mean over seeds, smallest to largest seed as a line",
     "choices": "Candidates of the supernet, layer by layer: hidden channels kept; below, output channels of all",
     "gates": "Gates after each epoch of the search: how many are where",

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.report.entries import Entry
 from harness.report.facts import SuiteFacts
+from harness.report.fair import fair_records
 from harness.report.notes import footnotes
 from harness.report.table import Table, tables
 from harness.store.latencies import Latency
@@ -23,7 +24,7 @@ FIGURES = ("paper_flops", "paper_params", "macs", "params", "training_macs", "de
 COSTS = ("paper_flops", "paper_params", "macs", "params")
 _IF_ANY = ("stage_macs", "stage_seconds", "latency")
 """Fields of a row that are written if any row has them: rows recorded before they were kept stay as they were."""
-_ROW_FIELDS = tuple(field.name for field in fields(Row) if field.name not in ("cell", "curve", *_IF_ANY))
+_ROW_FIELDS = tuple(field.name for field in fields(Row) if field.name not in ("cell", "curve", "study", *_IF_ANY))
 
 
 def entry_record(entry: Entry) -> dict[str, Any]:
@@ -53,6 +54,8 @@ def entry_record(entry: Entry) -> dict[str, Any]:
     record["epochs"] = entry.epochs
     record["train_images"] = entry.train_images
     record["cuts"] = list(entry.cell.cuts)
+    record["track"] = entry.cell.track
+    record["scratch"] = entry.cell.scratch
     record["notes"] = footnotes(entry)
     return record
 
@@ -71,6 +74,9 @@ def difference_records(table: Table) -> list[dict[str, Any]]:
             "against": difference.partner.title,
             "top1_difference_mean": difference.top1.mean,
             "top1_difference_half_width": difference.top1.half_width,
+            "p": difference.test.p,
+            "p_holm": difference.corrected,
+            "detectable": difference.test.detectable,
             "seeds": difference.top1.n,
             "macs_relative_difference": difference.macs_gap,
         }
@@ -81,6 +87,15 @@ def difference_records(table: Table) -> list[dict[str, Any]]:
 def differences_csv(tables: Sequence[Table]) -> str:
     """One line for each paired difference."""
     return _csv([record for table in tables for record in difference_records(table)])
+
+
+def fair_csv(tables: Sequence[Table]) -> str:
+    """One line for each line of the fair tables; empty where no lines compete."""
+    return _csv([record for table in tables for record in _fair_records(table)])
+
+
+def _fair_records(table: Table) -> list[dict[str, Any]]:
+    return fair_records(table.backbone, table.fair_lines) if table.fair_lines is not None else []
 
 
 def published_csv(tables: Sequence[Table]) -> str:
@@ -122,6 +137,34 @@ def choices_csv(tables: Sequence[Table]) -> str:
     return _csv([record for table in tables for record in choice_records(table)])
 
 
+def study_records(table: Table) -> list[dict[str, Any]]:
+    """The trials of all studies at full precision; shares of 1."""
+    return [
+        {
+            "backbone": table.backbone,
+            "study": record.study.name,
+            "method": record.study.trial.method,
+            "seed": record.study.trial.seed,
+            "trial": trial.number,
+            "params": trial.params,
+            "state": trial.state,
+            "reason": trial.reason,
+            "rank": record.best.index(trial.number) + 1 if trial.number in record.best else None,
+            "held_out_top1": trial.top1,
+            "macs": trial.macs,
+            "params_count": trial.params_count,
+            "epochs": trial.epochs,
+        }
+        for record in table.studies
+        for trial in record.trials
+    ]
+
+
+def studies_csv(tables: Sequence[Table]) -> str:
+    """One line for each trial of each study."""
+    return _csv([record for table in tables for record in study_records(table)])
+
+
 class _Recipes:
     """Recipes as JSON values; the cells of a suite share one, so that each is converted once."""
 
@@ -141,7 +184,7 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
         "dataset": cell.data.name,
         "dataset_images": cell.data.train_images,
         "method": cell.method,
-        "params": cell.params,
+        "parameters": cell.params,
         "point": cell.point,
         "seed": cell.seed,
         "budget": asdict(cell.budget) if cell.budget is not None else None,
@@ -149,8 +192,11 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
         "allocate": cell.allocation,
         "widths_of": cell.widths_of.label if cell.widths_of is not None else None,
         "candidates": [candidate.label for candidate in cell.candidates],
+        "tuned": [cell.tuned.study.name, cell.tuned.rank + 1] if cell.tuned is not None else None,
         "solve": asdict(cell.solve) if cell.solve is not None else None,
         "cuts": list(cell.cuts),
+        "track": cell.track,
+        "scratch": cell.scratch,
         "recipe": recipes.values(cell.recipe),
     }
 
@@ -216,8 +262,10 @@ def _table_record(table: Table, facts: SuiteFacts) -> dict[str, Any]:
         "backbone": table.backbone,
         "title": table.title,
         "entries": [entry_record(entry) for entry in table.entries],
+        "fair": _fair_records(table),
         "differences": difference_records(table),
         **({"choices": choice_records(table)} if table.chosen else {}),
+        **({"trials": study_records(table)} if table.studies else {}),
         "published": published,
         "above": list(table.above),
         "notes": list(table.main.notes),

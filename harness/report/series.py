@@ -36,16 +36,24 @@ class Series:
 def series(measured: Sequence[Entry], facts: SuiteFacts) -> list[Series]:
     """The points by method, controls apart; where points differ in what may be cut, by that too."""
     cuts_differ = common_cuts(measured) is None
+    tracks_differ = len({entry.cell.track for entry in measured}) > 1
     looks = looks_of(measured)
-    gathered: dict[tuple[str, bool, str], list[Entry]] = {}
+    gathered: dict[tuple[str, bool, str, str, str | None], list[Entry]] = {}
     for entry in sorted(measured, key=lambda entry: entry.position):
-        gathered.setdefault((entry.cell.method, entry.kind == "widths", looks[entry.point]), []).append(entry)
+        cell = entry.cell
+        is_control = cell.widths_of is not None or cell.scratch is not None
+        key = (cell.method, is_control, looks[entry.point], cell.track, cell.scratch)
+        gathered.setdefault(key, []).append(entry)
     found = []
-    for (method, is_control, look), group in gathered.items():
+    for (method, is_control, look, track, scratch), group in gathered.items():
         label = facts.method_title(method)
         partner = group[0].cell.widths_of
         if is_control and partner is not None:
             label = f"{facts.widths_title(method)}, {facts.method_title(partner.method)} widths"
+        if scratch is not None:
+            label += f", new weights ({'equal epochs' if scratch == 'epochs' else 'equal training MACs'})"
+        if tracks_differ:
+            label += f" ({track})"
         if cuts_differ and not group[0].is_whole:
             label += f" ({group[0].cuts})"
         found.append(Series(label, look, is_control, tuple(group)))

@@ -13,9 +13,12 @@ from harness.report.columns import Column, apart_columns, main_columns
 from harness.report.counts import shown_counts
 from harness.report.entries import Entry, entries, sorted_by_cost, sorted_by_held_out
 from harness.report.facts import SuiteFacts
+from harness.report.fair import FairTable, fair_block, fair_table
 from harness.report.paired import Difference, differences
 from harness.report.published import PublishedRow, not_comparable, published_rows
+from harness.report.studies import studies, study_blocks
 from harness.store.rows import Row
+from harness.store.studies import StudyRecord
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,15 @@ class Table:
         entries: one a printed line of our own, in the order printed.
         above: what comes before the table.
         main: the table itself; published rows among ours where they are comparable.
+        fair: lines of equal budget side by side; None where no two compete.
         paired: one block for each method that others are compared with.
         published: the published rows' own block, where they are not comparable.
         quoted: all published rows.
         differences: behind `paired`.
+        fair_lines: behind `fair`.
         chosen: what each point kept of a supernet; empty for other networks.
+        studied: one block for each study that lines rest on.
+        studies: behind `studied`.
     """
 
     backbone: str
@@ -40,11 +47,15 @@ class Table:
     entries: tuple[Entry, ...]
     above: tuple[str, ...]
     main: Block
+    fair: Block | None
     paired: tuple[Block, ...]
     published: Block | None
     quoted: tuple[PublishedRow, ...]
     differences: tuple[Difference, ...]
+    fair_lines: FairTable | None = None
     chosen: tuple[Choices, ...] = ()
+    studied: tuple[Block, ...] = ()
+    studies: tuple[StudyRecord, ...] = ()
 
     def title_of(self, entry: Entry) -> str:
         """What a picture calls an entry: its title, and what may be cut if the lines differ in that."""
@@ -69,7 +80,9 @@ class Table:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """All that comes after the main block, in the order printed."""
-        return (*self.paired, *self.choices, *((self.published,) if self.published is not None else ()))
+        fair = (self.fair,) if self.fair is not None else ()
+        apart = (self.published,) if self.published is not None else ()
+        return (*fair, *self.paired, *self.studied, *self.choices, *apart)
 
 
 def tables(rows: Sequence[Row], facts: SuiteFacts) -> list[Table]:
@@ -93,17 +106,24 @@ def _table(backbone: str, rows: Sequence[Row], facts: SuiteFacts, published: lis
     compared = differences(shown)
     letters = Letters()
     cuts_differ = notes.common_cuts(shown) is None
+    main = _main(shown, facts, published, not reasons, letters)
+    marks = {entry.point: tuple(map(letters.letter, notes.footnotes(entry))) for entry in shown}
+    fair = fair_table(shown)
     return Table(
         backbone=backbone,
         title=f"{facts.backbone_title(backbone)} on {facts.data_title}",
         entries=tuple(shown),
         above=notes.above(rows, [entry for entry in found if not (entry.done or entry.failed)]),
-        main=_main(shown, facts, published, not reasons, letters),
+        main=main,
+        fair=fair_block(fair, marks, cuts_differ) if fair is not None else None,
         paired=_paired(compared, facts, cuts_differ),
         published=_apart(published, reasons, facts, letters) if reasons else None,
         quoted=tuple(published),
         differences=tuple(compared),
+        fair_lines=fair,
         chosen=tuple(choices(shown, marked_cuts=cuts_differ)),
+        studied=study_blocks(rows, facts),
+        studies=tuple(studies(rows)),
     )
 
 
@@ -162,6 +182,8 @@ def _paired(compared: Sequence[Difference], facts: SuiteFacts, cuts_differ: bool
                     difference.partner.title,
                     *([difference.entry.cuts] if cuts_differ else []),
                     numbers.signed_interval(difference.top1),
+                    numbers.probability(difference.corrected),
+                    numbers.detectable(difference.test),
                     f"{numbers.signed(100 * difference.macs_gap)} %",
                     str(difference.top1.n),
                 )
@@ -169,7 +191,7 @@ def _paired(compared: Sequence[Difference], facts: SuiteFacts, cuts_differ: bool
             for difference in found
         )
         words = ("Method", "Against", *(["Cuts"] if cuts_differ else []))
-        header = (*words, "Δ top-1 (points)", "Δ MACs", "Seeds")
+        header = (*words, "Δ top-1 (points)", "p (Holm)", "Detectable (points)", "Δ MACs", "Seeds")
         heading = f"Paired differences against {title} at equal MACs"
         blocks.append(Block(heading, header, lines, notes.paired(title), text_columns=len(words)))
     return tuple(blocks)

@@ -1,1 +1,1 @@
-"""Intervals, paired differences and Pareto fronts."""
+"""Intervals, paired tests and what they can show, McNemar's test, Pareto fronts, areas and hypervolumes."""

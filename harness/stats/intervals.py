@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], confidence
     return mean_interval([a[seed] - b[seed] for seed in shared], confidence) if shared else None
 
 
+@lru_cache
 def t_quantile(degrees: int, probability: float) -> float:
     """The quantile of Student's t with `degrees` degrees of freedom."""
     # scipy.stats.t.ppf calls the same function, but importing scipy.stats takes most of a second.

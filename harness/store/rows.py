@@ -12,7 +12,9 @@ from harness.plan.stages import Chain, training_images
 from harness.registry import method
 from harness.store.latencies import Latency
 from harness.store.ledger import Ledger
+from harness.store.studies import Bill, StudyRecord, study_record
 from harness.suite.cell import Cell
+from harness.suite.protocol import SCRATCH_CAP
 
 State = Literal["waiting", "running", "done", "failed"]
 
@@ -114,11 +116,13 @@ class Row:
         dense_macs: of the whole network (likewise dense_params, dense_paper_flops, dense_paper_params).
         target: the budget as a count in `target_metric`, or None.
         epochs: {stage: epochs trained for this cell}, including the shared dense stage.
+        tried_epochs: epochs of fine-tuning that was tried and not taken; its MACs and seconds are in the bill.
         training_macs: multiply-adds of all training that the cell needed, shared stages counted in full.
         device_seconds: of all its stages, shared ones in full.
-        stage_macs: {stage: its share of training_macs}; the search's has that of all candidates, and what the
-            networks that it tried cost is apart, as "study".
-        stage_seconds: {stage: its share of device_seconds}, measuring included.
+        stage_macs: {stage: its share of training_macs}. "compress" is that of all candidates; apart are what the
+            networks cost that a search tried ("networks"), fine-tuning that was tried and not taken ("choose") and the
+            study ("study").
+        stage_seconds: {stage: its share of device_seconds}, "measure" included.
         search: what the networks that a search tried cost, in the two figures before; zeros where nothing was tried.
         train_images: how many images its weights were trained on.
         widths: {group: (kept, of how many)} of the groups that could be cut, in the network's order.
@@ -128,6 +132,9 @@ class Row:
         latency: of its network, if it was timed under the settings that most of the grid's networks were.
         provenance: commit, versions, device, threads and so on of the measuring stage.
         key: content key of the measuring stage.
+        study: the study that its parameters come from, once that has ended. What it took is in `training_macs` and
+            `device_seconds`, but for stages that the row has on its own bill.
+        tuning_epochs: of the study, likewise.
     """
 
     cell: Cell
@@ -146,6 +153,7 @@ class Row:
     target: int | None = None
     target_metric: str = "macs"
     epochs: dict[str, int] = field(default_factory=dict)
+    tried_epochs: int = 0
     training_macs: int | None = None
     device_seconds: float | None = None
     stage_macs: dict[str, int] = field(default_factory=dict)
@@ -159,6 +167,8 @@ class Row:
     latency: Latency | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     key: str = ""
+    study: StudyRecord | None = None
+    tuning_epochs: int = 0
 
     @property
     def latency_seconds(self) -> float | None:
@@ -180,26 +190,43 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
     if strength is not None and chain.solution is not None and chain.solution.tries:
         strength = (strength[0], chain.solution.best.strength, strength[2])
     if state != "done" or measure is None:
-        return Row(cell=cell, state=state, reason=reason, strength=strength)
-    told = {stage.kind: ledger.result(stage.key) or {} for stage in chain.stages}
-    all_told = [ledger.result(stage.key) or {} for stage in chain.stages]
+        return Row(cell=cell, state=state, reason=reason, strength=strength, study=study_record(cell, ledger))
+    own = chain.own_stages
+    all_told = [ledger.result(stage.key) or {} for stage in own]
+    chosen = next((facts["chosen"] for stage, facts in zip(own, all_told, strict=True) if stage.kind == "choose"), None)
+    told = {
+        stage.kind: facts
+        for stage, facts in zip(own, all_told, strict=True)
+        if stage.kind != "finetune" or chosen in {None, stage.key}
+    }
     measured = told["measure"]
     deciding = ledger.result(chain.deciding or "") or {"widths": {}, "cuttable": ()}
     cuttable = set(deciding["cuttable"])
     epochs: dict[str, int] = {}
+    tried = 0
     stage_macs: dict[str, int] = {}
     stage_seconds: dict[str, float] = {}
-    for stage, facts in zip(chain.stages, all_told, strict=True):
+    for stage, facts in zip(own, all_told, strict=True):
         name = "compress" if stage.kind == "trim" else stage.kind
-        stage_seconds[name] = stage_seconds.get(name, 0.0) + float(facts.get("seconds", 0.0))
-        if stage.kind != "measure":
+        if stage.kind == "finetune" and chosen not in {None, stage.key}:
+            name = "choose"
+            tried += int(facts.get("epochs", 0))
+        elif stage.kind not in {"measure", "choose"}:
             epochs[name] = epochs.get(name, 0) + int(facts.get("epochs", 0))
-            stage_macs[name] = stage_macs.get(name, 0) + int(facts.get("training_macs", 0))
+        stage_macs[name] = stage_macs.get(name, 0) + int(facts.get("training_macs", 0))
+        stage_seconds[name] = stage_seconds.get(name, 0.0) + float(facts.get("seconds", 0.0))
+    study = study_record(cell, ledger)
+    tuning = study.bill({stage.key for stage in own}) if study is not None else Bill(0, 0, 0.0)
     search = SearchBill(**deciding.get("search", {}))
-    if search.evaluations:
-        stage_macs |= {"compress": stage_macs["compress"] - search.macs, "study": search.macs}
-        stage_seconds |= {"compress": stage_seconds["compress"] - search.seconds, "study": search.seconds}
-    shown_curve = [told.get("dense", {}), deciding, told["finetune"]]
+    if search.evaluations and not chain.borrowed:
+        stage_macs |= {"compress": stage_macs["compress"] - search.macs, "networks": search.macs}
+        stage_seconds |= {"compress": stage_seconds["compress"] - search.seconds, "networks": search.seconds}
+    if study is not None:
+        stage_macs["study"], stage_seconds["study"] = tuning.training_macs, tuning.seconds
+    shown_curve = [told.get("dense", {}), deciding if not chain.borrowed else {}, told["finetune"]]
+    notes = []
+    if cell.scratch == "macs" and chain.controlled_macs:
+        notes.append(_matched(sum(epochs.values()), told["finetune"]["training_macs"], chain))
     return Row(
         cell=cell,
         state=state,
@@ -216,18 +243,21 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         target=deciding.get("target") if chain.solution is None else chain.solution.target,
         target_metric=cell.budget.metric if cell.budget is not None else deciding.get("metric", "macs"),
         epochs=epochs,
-        training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told),
-        device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told),
-        stage_macs=stage_macs,
+        tried_epochs=tried,
+        training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told) + tuning.training_macs,
+        device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told) + tuning.seconds,
+        stage_macs={name: macs for name, macs in stage_macs.items() if macs},
         stage_seconds=stage_seconds,
         search=search,
         train_images=told["finetune"].get("train_images"),
         widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
         strength=strength,
         curve=tuple(_curve_point(point) for facts in shown_curve for point in facts.get("curve", ())),
-        notes=_notes(chain, all_told),
+        notes=(*_notes(chain, all_told), *notes),
         provenance=measured.get("provenance", {}),
         key=measure.key,
+        study=study,
+        tuning_epochs=tuning.epochs,
     )
 
 
@@ -245,7 +275,7 @@ def _notes(chain: Chain, told: list[dict[str, Any]]) -> tuple[str, ...]:
     if solution is None:
         return tuple(note for facts in told for note in facts.get("notes", ()))
     found = []
-    for stage, facts in zip(chain.stages, told, strict=True):
+    for stage, facts in zip(chain.own_stages, told, strict=True):
         if stage.kind != "compress" or stage.key == chain.deciding:
             found += facts.get("notes", ())
     count = len(solution.tries)
@@ -263,3 +293,12 @@ def _notes(chain: Chain, told: list[dict[str, Any]]) -> tuple[str, ...]:
     if not solution.monotone:
         found.append(f"{metric} do not change steadily with {name}, so that another {name} may land nearer")
     return tuple(found)
+
+
+def _matched(epochs: int, macs: int, chain: Chain) -> str:
+    """How near a control of equal training MACs came to those of the cell that it controls."""
+    assert chain.controlled_macs is not None
+    share = 100 * macs / chain.controlled_macs
+    capped = epochs == SCRATCH_CAP * chain.cell.recipe.epochs.total
+    cap = f", the most that a control trains ({SCRATCH_CAP} times the total)" if capped else ""
+    return f"new weights, {epochs} epochs{cap}: {share:.1f} % of the training MACs of the cell that it controls"

@@ -77,6 +77,6 @@ def with_partners(cells: list[Cell], wanted: list[Cell]) -> list[Cell]:
         if cell in needed:
             continue
         needed.add(cell)
-        waiting += [partner for partner in (cell.match, cell.widths_of) if partner is not None]
+        waiting += [partner for partner in (cell.match, cell.widths_of, cell.scratch_of) if partner is not None]
     ordered = [cell for cell in cells if cell in needed]
     return ordered + sorted(needed - set(ordered), key=lambda cell: cell.label)

@@ -12,10 +12,11 @@ from harness.errors import Location, unknown
 from harness.method import Method
 from harness.suite.cell import Cut, Mode, Norm, Profile
 from harness.suite.problems import Problems
+from harness.suite.protocol import SCRATCHES, TRACKS, Scratch, Track
 from harness.suite.source import Node, plain
 from harness.suite.wording import must_be, shown, unknown_key
 
-HARNESS_KEYS = ("budget", "allocate", "cuts")
+HARNESS_KEYS = ("budget", "allocate", "cuts", "track", "scratch")
 """The keys under a method's name that the harness reads; all others are the method's own."""
 METRICS = ("macs", "params", "match")
 _CUTS: tuple[Cut, ...] = ("inner", "branch", "stream", "fc")
@@ -56,7 +57,7 @@ class Spread:
     profile: Profile | None = None
 
 
-Choice = Node | Target | Spread | tuple[Cut, ...]
+Choice = Node | Target | Spread | tuple[Cut, ...] | Track
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,38 @@ def axes_of(method: type[Method], block: dict[str, Node], problems: Problems) ->
             choices = list(_spreads(node, problems))
         elif key == "cuts":
             choices = list(_cuts(node, problems))
+        elif key == "track":
+            choices = list(_named(key, node, TRACKS, problems))
+        elif key == "scratch":
+            continue  # no axis: it adds controls to each point
         else:
             field = method.Params.model_fields[key]
             choices = _alternatives(key, node, _list_depth(field.annotation), problems)
         if choices:
             axes.append(Axis(key, choices))
     return axes
+
+
+def scratch_modes(block: dict[str, Node], problems: Problems) -> tuple[Scratch, ...]:
+    """The controls that a block asks for beside each of its cells."""
+    node = block.get("scratch")
+    found = () if node is None else tuple(_named("scratch", node, SCRATCHES, problems))
+    return tuple(mode for mode in SCRATCHES if mode in {entry.value for entry in found})
+
+
+def _named(key: str, node: Node, known: Sequence[str], problems: Problems) -> Iterator[Node]:
+    """The entries of a key that takes names of its own, each stated once."""
+    seen: set[str] = set()
+    for entry in _alternatives(key, node, 0, problems):
+        if not isinstance(entry.value, str):
+            problems.add(entry.at, must_be(repr(key), " or ".join(known), plain(entry)))
+        elif entry.value not in known:
+            problems.add(entry.at, unknown(key, entry.value, known))
+        elif entry.value in seen:
+            problems.add(entry.at, f"{key} {shown(entry.value)} is stated twice")
+        else:
+            seen.add(entry.value)
+            yield entry
 
 
 def _alternatives(key: str, node: Node, own_depth: int, problems: Problems) -> list[Node]:

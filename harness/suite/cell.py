@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.suite.protocol import DEFAULT_TRACK, Scratch, Track, in_track
 from harness.suite.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -104,6 +105,10 @@ class Cell:
         cuts: which kinds of channel groups may be cut.
         solve: with a budget, how the strength is found; `params` then holds the first that is tried.
         tuned: the study that its parameters come from; until that has ended, `params` holds values to stand in.
+        track: where its methods start from; `recipe` is as this track reads it (`harness.suite.protocol.in_track`).
+        scratch: this cell is the control of `scratch_of`: its kept widths trained from new weights, for the same
+            total of epochs or of training MACs.
+        scratch_of: the cell that it controls, equal to this one in everything else.
     """
 
     backbone: str
@@ -124,6 +129,9 @@ class Cell:
     profile: Profile | None = None
     solve: Solve | None = None
     tuned: Tuned | None = None
+    track: Track = DEFAULT_TRACK
+    scratch: Scratch | None = None
+    scratch_of: Cell | None = None
 
     @property
     def allocation(self) -> str:
@@ -133,8 +141,21 @@ class Cell:
         return self.allocate if self.normalise == "mean" else f"{self.allocate}:{self.normalise}"
 
     @property
+    def partner(self) -> Cell | None:
+        """The cell whose outcome this one waits for."""
+        return self.scratch_of or self.match or self.widths_of
+
+    def in_track(self, track: Track) -> Cell:
+        """This cell, of the default track so far, in another one."""
+        return replace(self, track=track, recipe=in_track(self.recipe, track))
+
+    def from_scratch(self, mode: Scratch) -> Cell:
+        """The control of this cell."""
+        return replace(self, scratch=mode, scratch_of=self)
+
+    @property
     def point(self) -> str:
-        """What tells this cell from the others of its method: stated parameters, budget, allocation, cuts."""
+        """What tells this cell from the others of its method: parameters, budget, allocation, cuts, track, control."""
         parts = [f"{name}={_short(self.params[name])}" for name in self.shown if name in self.params]
         if self.tuned is not None:  # what was found does not change a cell's name
             parts = [f"{self.tuned.study.name}={self.tuned.rank + 1}"]
@@ -150,6 +171,10 @@ class Cell:
             parts.append(f"allocate={self.allocation}")
         if self.cuts != DEFAULT_CUTS:
             parts.append(f"cuts={'+'.join(self.cuts)}")
+        if self.track != DEFAULT_TRACK:
+            parts.append(f"track={self.track}")
+        if self.scratch is not None:
+            parts.append(f"scratch={self.scratch}")
         return ",".join(parts)
 
     @property

@@ -12,10 +12,11 @@ from typing import Any
 from harness import registry
 from harness.errors import Location, UserError
 from harness.method import Method
-from harness.suite.axes import HARNESS_KEYS, Axis, Spread, Target, axes_of
+from harness.suite.axes import HARNESS_KEYS, Axis, Spread, Target, axes_of, scratch_modes
 from harness.suite.cell import Budget, Cell, DataChoice, Solve
 from harness.suite.partners import Draft, resolve_partners
 from harness.suite.problems import Problems
+from harness.suite.protocol import DEFAULT_TRACK, TRACKS, Scratch, Track
 from harness.suite.recipe import Recipe
 from harness.suite.solving import asks_to_solve, solve_of
 from harness.suite.source import Node, plain
@@ -41,7 +42,12 @@ class Entry:
 
 
 def outlines(
-    nodes: Sequence[Node], data: DataChoice, recipe: Recipe, problems: Problems, most: int
+    nodes: Sequence[Node],
+    data: DataChoice,
+    recipe: Recipe,
+    problems: Problems,
+    most: int,
+    tracks: Sequence[Track] = (DEFAULT_TRACK,),
 ) -> tuple[Cell, ...]:
     """The cells that the entries declare, without backbones ("") and seeds (0), in the file's order.
 
@@ -51,6 +57,7 @@ def outlines(
         recipe: of every cell.
         problems: where what is wrong is noted.
         most: how many points a grid may have.
+        tracks: of every entry that states none.
     """
     named: dict[str, None] = {}
     base = Cell("", data, "", {}, 0, recipe)
@@ -58,25 +65,28 @@ def outlines(
     for node in nodes:
         if asks_to_tune(node):
             drafts.extend(
-                tuned_drafts(node, named, lambda *entry: _points(Entry(*entry), base, problems, most), problems)
+                tuned_drafts(node, named, lambda *entry: _points(Entry(*entry), base, problems, most, tracks), problems)
             )
             continue
         for entry in _entries(node, named, problems):
-            drafts.extend(_points(entry, base, problems, most))
+            drafts.extend(_points(entry, base, problems, most, tracks))
     return resolve_partners(_told_apart(drafts), list(named), problems, most)
 
 
-def _points(entry: Entry, base: Cell, problems: Problems, most: int) -> list[Draft]:
+def _points(entry: Entry, base: Cell, problems: Problems, most: int, tracks: Sequence[Track]) -> list[Draft]:
     """The points of one entry's grid; none if there are too many."""
     before = len(problems)
     axes = axes_of(entry.method, entry.block, problems)
+    if "track" not in entry.block:
+        axes.insert(0, Axis("track", tracks))
+    scratch = _scratch(entry, problems)
     sound = len(problems) == before
     count = math.prod(len(axis.choices) for axis in axes)
     if count > most:
         problems.add(entry.at, f"the grid of {entry.method.name!r} has {count} points; a suite may have {most}")
         return []
     cell = replace(base, method=entry.method.name)
-    return [replace(draft, sound=sound) for draft in _drafts(entry, axes, cell, problems)]
+    return [replace(draft, sound=sound, scratch=scratch) for draft in _drafts(entry, axes, cell, problems)]
 
 
 def _told_apart(drafts: list[Draft]) -> list[Draft]:
@@ -190,7 +200,7 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
             normalise=spread.normalise if spread else "mean",
             profile=spread.profile if spread else None,
             cuts=cuts if isinstance(cuts, tuple) else base.cuts,
-        )
+        ).in_track(_track(chosen.get("track")))
         varying = [_place(choice) for axis, choice in zip(axes, point, strict=True) if len(axis.choices) > 1]
         draft = Draft(
             cell=cell,
@@ -219,6 +229,25 @@ def _drafts(entry: Entry, axes: Sequence[Axis], base: Cell, problems: Problems) 
                     natural.append(_natural(cell, strength, values))
             stated = tuple(name for name in cell.shown if name != strength)
             yield replace(draft, cell=replace(cell, shown=stated), candidates=tuple(natural))
+
+
+def _track(choice: object) -> Track:
+    """The track that a point states; the default's in place of one that is wrong, which has been said."""
+    value = choice.value if isinstance(choice, Node) else choice
+    return next((track for track in TRACKS if track == value), DEFAULT_TRACK)
+
+
+def _scratch(entry: Entry, problems: Problems) -> tuple[Scratch, ...]:
+    """The controls of each of the entry's cells."""
+    modes = scratch_modes(entry.block, problems)
+    if modes and entry.method.starts_from == "scratch":
+        what = f"{entry.method.name} takes no 'scratch': it trains new weights already"
+    elif modes and entry.method.takes_budget == "refused":
+        what = f"{entry.method.name} takes no 'scratch': nothing is cut that could be trained anew"
+    else:
+        return modes
+    problems.add(entry.block["scratch"].name_at, what)
+    return ()
 
 
 def _natural(cell: Cell, strength: str, params: dict[str, Any]) -> Cell:

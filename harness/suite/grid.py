@@ -38,6 +38,7 @@ def _placed(outline: Cell, backbone: str, seed: int, first: int, placed: dict[tu
         seed=seed,
         match=_placed(outline.match, backbone, seed, first, placed) if outline.match else None,
         widths_of=_placed(outline.widths_of, backbone, seed, first, placed) if outline.widths_of else None,
+        scratch_of=_placed(outline.scratch_of, backbone, seed, first, placed) if outline.scratch_of else None,
         candidates=tuple(_placed(candidate, backbone, seed, first, placed) for candidate in outline.candidates),
         tuned=tuned,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from harness.errors import Location, nearest
 from harness.suite.cell import Cell
 from harness.suite.problems import Problems
+from harness.suite.protocol import Scratch
 
 Reference = tuple[str, Location]
 """A method's name, and where it is stated."""
@@ -25,6 +26,7 @@ class Draft:
         match: the method whose cost it meets.
         widths_of: the method whose widths it takes.
         candidates: its natural cells, if a strength sets how much is cut.
+        scratch: the controls from new weights that stand beside each of its cells.
         sound: whether its entry is free of problems; if not, a stand-in may hold the place of what is wrong.
     """
 
@@ -34,6 +36,7 @@ class Draft:
     match: Reference | None = None
     widths_of: Reference | None = None
     candidates: tuple[Cell, ...] = ()
+    scratch: tuple[Scratch, ...] = ()
     sound: bool = True
 
     @property
@@ -74,9 +77,10 @@ def resolve_partners(drafts: Sequence[Draft], named: Sequence[str], problems: Pr
             name, where = draft.partner
             found = list(_joined(draft, partners.get(name, []), natural, problems))
             if not found:
-                what = _without_partner(draft, name, named, name in leaning)
+                what = _without_partner(draft, name, named, name in leaning, partners.get(name, []))
                 if what:
                     problems.add(where, what)
+        found = [each for cell in found for each in (cell, *map(cell.from_scratch, draft.scratch))]
         for cell in found if draft.sound else ():
             seen.add(cell, draft)
         cells.extend(found)
@@ -102,11 +106,11 @@ def _joined(draft: Draft, partners: Sequence[Cell], natural: dict[str, Cell], pr
     if draft.partner[0] == draft.cell.method:
         return
     cell = _with_candidates(draft, natural, problems)
-    for partner in partners:
+    for partner in (each for each in partners if each.track == cell.track):
         yield replace(cell, match=partner) if draft.match else replace(cell, widths_of=partner)
 
 
-def _without_partner(draft: Draft, name: str, named: Sequence[str], leans: bool) -> str | None:
+def _without_partner(draft: Draft, name: str, named: Sequence[str], leans: bool, listed: Sequence[Cell]) -> str | None:
     """Why a draft has no partner; None if the partner's own entry is wrong, which is said there."""
     verb = "match" if draft.match else "take the widths of"
     if name == draft.cell.method:
@@ -115,6 +119,12 @@ def _without_partner(draft: Draft, name: str, named: Sequence[str], leans: bool)
         meant = nearest(name, [other for other in named if other != draft.cell.method])
         advice = f"did you mean {meant!r}?" if meant else f"add `- {name}` to the methods"
         return f"{draft.cell.method} is to {verb} {name!r}, which is not among the methods of this suite; {advice}"
+    if listed:
+        tracks = " and ".join(dict.fromkeys(cell.track for cell in listed))
+        return (
+            f"{draft.cell.method} in track {draft.cell.track} is to {verb} {name!r}, which this suite has in track "
+            f"{tracks} only; partners are of one track"
+        )
     if leans:
         return (
             f"{draft.cell.method} is to {verb} {name!r}, which itself only leans on other methods; "
@@ -161,6 +171,8 @@ def _identity(cell: Cell) -> str:
             cell.allocate,
             cell.normalise,
             [cell.profile.rates, cell.profile.most] if cell.profile else None,
+            cell.track,
+            cell.scratch,
             _identity(cell.match) if cell.match else None,
             _identity(cell.widths_of) if cell.widths_of else None,
             [_identity(candidate) for candidate in cell.candidates],

@@ -77,6 +77,14 @@ class Recipe(BaseModel):
         bool,
         Field(description="train on the held-out images too, as the paper does; a method that needs them does not"),
     ] = False
+    finetune_lr: Annotated[
+        Literal["base", "tenth", "choose"],
+        Field(
+            description="learning rates of fine-tuning: the schedule's, a tenth of them, or whichever of the two does "
+            "better on held-out images (both are trained and billed)",
+            exclude_if=lambda rate: rate == "base",
+        ),
+    ] = "base"
     augment: bool = True
     crop_scale: Annotated[
         float | None,
@@ -107,6 +115,10 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"finetune ({self.epochs.finetune} epochs) replays the tail of the baseline's schedule, "
                 f"which has only {self.epochs.schedule}"
+            )
+        if self.finetune_lr == "choose" and self.all_train:
+            raise ValueError(
+                "finetune_lr: choose decides on held-out images, which all_train trains on; set all_train: false"
             )
         if self.dense_horizon is not None and self.dense_horizon < self.epochs.dense:
             raise ValueError(

@@ -16,6 +16,7 @@ from harness.errors import UserError, unknown
 from harness.suite.cell import Cell, DataChoice
 from harness.suite.entries import outlines
 from harness.suite.problems import Problems
+from harness.suite.protocol import DEFAULT_TRACK, Track
 from harness.suite.recipe import PHOTOGRAPH_OPTIONS, RECIPES, Recipe
 from harness.suite.resolve import PROFILES, check_name, names
 from harness.suite.source import Node, plain
@@ -69,6 +70,10 @@ class SuiteFile(_Block):
     backbones: Annotated[list[str], Field(min_length=1)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
     recipe: dict[str, Any]
+    track: Annotated[
+        Track | Annotated[tuple[Track, ...], Field(min_length=1)],
+        Field(description="where the methods start from; a list is an axis of every entry that states none"),
+    ] = DEFAULT_TRACK
     methods: Annotated[list[Any], Field(min_length=1)]
     resources: Resources = Resources()
     report: ReportBlock = ReportBlock()
@@ -111,8 +116,9 @@ def declared(root: Node, problems: Problems) -> Declaration | None:
     data_set = _checked_data_set(top.get("dataset"), problems)
     if "backbones" in top:
         _check_backbones(top["backbones"], data_set, problems)
-    if "seeds" in top:
-        _check_repeats(top["seeds"], "seed", problems)
+    for key, kind in (("seeds", "seed"), ("track", "track")):
+        if key in top:
+            _check_repeats(top[key], kind, problems)
     recipe = _checked_recipe(top.get("recipe"), problems)
     if recipe is not None and "dataset" in top:
         _check_train_images(top["dataset"], data_set, recipe[1], problems)
@@ -122,7 +128,9 @@ def declared(root: Node, problems: Problems) -> Declaration | None:
     data = DataChoice(file.dataset.name, file.dataset.train_images) if file is not None else DataChoice("")
     name, resolved_recipe = recipe or next(iter(RECIPES.items()))
     entries = top["methods"].value if "methods" in top else []
-    cells = outlines(entries, data, resolved_recipe, problems, MOST_CELLS) if isinstance(entries, list) else ()
+    stated = file.track if file is not None else DEFAULT_TRACK
+    tracks = (stated,) if isinstance(stated, str) else stated
+    cells = outlines(entries, data, resolved_recipe, problems, MOST_CELLS, tracks) if isinstance(entries, list) else ()
     if file is None or recipe is None:
         return None
     count = len(cells) * len(file.backbones) * len(file.seeds)

@@ -48,7 +48,7 @@ class TuneBlock(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: str
-    space: Annotated[dict[str, Any], Field(min_length=1)]
+    space: dict[str, Any]
     params: Annotated[dict[str, Any], Field(description="other parameters of the method, the same in all trials")] = {}
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=3)] = ("top1",)
     trials: Annotated[int, Field(ge=1, le=10_000)]
@@ -61,6 +61,7 @@ class TuneBlock(BaseModel):
     budget: Any = None
     allocate: Any = None
     cuts: Any = None
+    track: Any = None
 
 
 DraftsOf = Callable[[type[Method], Location, dict[str, Node]], list[Draft]]
@@ -100,6 +101,8 @@ def tuned_drafts(node: Node, named: dict[str, None], drafts_of: DraftsOf, proble
         problems.add(entries["method"].at, str(error))
         return
     before = len(problems)
+    if not block.space:
+        problems.add(entries["space"].at, "'space' must name at least one parameter to vary")
     space = dict(_space(method, entries["space"], problems))
     if len(problems) == before:
         yield from _drafts(method, block, entries, space, drafts_of, problems)
@@ -182,7 +185,9 @@ def _recipe(recipe: Recipe, finetune: int | None, entries: dict[str, Node], prob
     if epochs.finetune == 0:
         problems.add(entries["method"].at, "a study judges trials after fine-tuning, and the recipe has none")
         return None
-    return recipe.model_copy(update={"all_train": False, "epochs": epochs})
+    # a trial has one curve: the rate is chosen for the cells that the study leads to
+    rate = "base" if recipe.finetune_lr == "choose" else recipe.finetune_lr
+    return recipe.model_copy(update={"all_train": False, "epochs": epochs, "finetune_lr": rate})
 
 
 def _stopping(block: TuneBlock, epochs: int, several: bool) -> Stopping | None:
@@ -285,3 +290,19 @@ def _check_ends(
             end = value - 1 if domain.kind == "randint" and isinstance(value, int) else value
             changed = {**stated, name: Node(end, node.at, node.key_at)}
             validated(method.Params, Node(changed, at), problems, subject=method.name)
+        between = _between(domain)
+        changed = {**stated, name: Node(between, node.at, node.key_at)}
+        if between is not None and validated(method.Params, Node(changed, at), Problems(problems.file)) is None:
+            problems.add(
+                node.at,
+                f"{name!r}: {domain.kind} draws values such as {between:.4g}, which {method.name} refuses; "
+                "randint(low, high) draws whole numbers",
+            )
+
+
+def _between(domain: Domain) -> float | None:
+    """A value inside a range of numbers that its ends do not speak for."""
+    if domain.kind in {"randint", "choice"}:
+        return None
+    low, high = (float(str(value)) for value in domain.values[:2])
+    return low + (float(str(domain.values[2])) if domain.kind == "quniform" else 0.382 * (high - low))

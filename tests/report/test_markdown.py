@@ -21,7 +21,7 @@ HOSTILE = "<script>alert(1)</script> | `a` _b_ *c* [x](javascript:y) $z$ & \n# n
 def test_a_table_has_as_many_bars_in_every_line() -> None:
     text = markdown(tables(grid(), facts(published="dnal_2022 / CIFAR-10 / VGG16")), facts())
     bars = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("| ")}
-    assert bars == {11, 6}
+    assert bars == {11, 8, 14}
 
 
 def test_published_rows_are_in_italics_and_marked() -> None:

@@ -340,7 +340,7 @@ def test_costs_are_stacked_by_stage() -> None:
 
 
 def test_a_stage_that_the_report_does_not_know_has_a_fill_of_its_own() -> None:
-    row = done(cell("dnal"), 0.9, stage_macs={"dense": 1, "study": 1, "other": 1, "finetune": 1})
+    row = done(cell("dnal"), 0.9, stage_macs={"dense": 1, "networks": 1, "other": 1, "finetune": 1})
     figure = picture("cost", [row])
     assert legend(figure) == ["dense", "other", "networks tried", "fine-tuning"]
     assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in figure.axes[0].patches}) == 4

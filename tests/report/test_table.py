@@ -199,7 +199,7 @@ def test_paired_differences_are_against_the_partner_of_the_same_seed() -> None:
     made = table(rows)
     [block] = made.paired
     assert block.heading == "Paired differences against DNAL at equal MACs"
-    assert block.lines == (Line(("L1-norm", "DNAL (λ = 1e-4)", "+2.00 ± 2.48", "+0.10 %", "3")),)
+    assert block.lines == (Line(("L1-norm", "DNAL (λ = 1e-4)", "+2.00 ± 2.48", "0.074", "3.26", "+0.10 %", "3")),)
 
 
 def test_each_partner_method_has_its_own_block() -> None:
@@ -216,7 +216,7 @@ def test_each_partner_method_has_its_own_block() -> None:
 def test_same_widths_are_named_in_the_paired_block() -> None:
     partner = cell("dnal")
     rows = [done(partner, 0.9, 5_000_000), done(cell("random", widths_of=partner, allocate="from"), 0.8, 5_000_000)]
-    assert table(rows).paired[0].lines[0].cells == ("Random, same widths", "DNAL", "−10.00", "0.00 %", "1")
+    assert table(rows).paired[0].lines[0].cells == ("Random, same widths", "DNAL", "−10.00", "—", "—", "0.00 %", "1")
 
 
 def notes(rows: list[Row], **changes: object) -> str:

@@ -22,6 +22,7 @@ def test_all_formats_are_written(tmp_path: Path) -> None:
         for kind in ("png", "pdf")
     }
     texts = {"report.md", "report.tex", "table.csv", "differences.csv", "rows.csv", "rows.jsonl", "curves.csv"}
+    texts |= {"fair.csv", "recorded.json"}
     assert {path.name for path in paths} == pictures | texts
     assert {path.name for path in (tmp_path / "new" / "report").iterdir()} == pictures | texts
 

@@ -69,6 +69,6 @@ def test_what_the_networks_cost_that_a_search_tried_is_a_part_of_its_own() -> No
     }
     ledger: Any = Told({stage.key: stage.kind for stage in chain.stages}, facts)
     row = build_row(chain, ledger, "done", "")
-    assert row.stage_macs == {"dense": 100, "compress": 20, "finetune": 30, "study": 40}
-    assert row.stage_seconds == {"dense": 10.0, "compress": 2.0, "finetune": 3.0, "measure": 1.0, "study": 4.0}
+    assert row.stage_macs == {"dense": 100, "compress": 20, "finetune": 30, "networks": 40}
+    assert row.stage_seconds == {"dense": 10.0, "compress": 2.0, "finetune": 3.0, "measure": 1.0, "networks": 4.0}
     assert row.training_macs == 190

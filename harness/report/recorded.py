@@ -1,0 +1,154 @@
+"""Recorded rows: all that a report is made of, in one file that does not depend on suites, methods or artifacts.
+
+`recorded.json` is one JSON document with one line a cell and one a row, so that a change of one shows as one:
+`{"format": 1, "suite": {...}, "cells": [...], "rows": [...]}`. A cell names its partners by their number among the
+cells, a row its cell; what has its default value is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UserError
+from harness.report.facts import SuiteFacts
+from harness.store.rows import CurvePoint, GateHistogram, Row
+from harness.suite.cell import Cell
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+RECORDED = "recorded.json"
+FORMAT = 1
+_PARTNERS = ("match", "widths_of")
+
+
+def recorded_json(rows: Sequence[Row], facts: SuiteFacts) -> str:
+    """The content of `recorded.json`: facts of the suite, cells with their partners, rows with their curves."""
+    cells = _Cells()
+    told = []
+    for row in rows:
+        figures = _adapter(Row).dump_python(row, mode="json", exclude={"cell", "curve"}, exclude_defaults=True)
+        curve = [_recorded_point(one) for one in row.curve]
+        told.append({"cell": cells.number(row.cell)} | figures | ({"curve": curve} if curve else {}))
+    suite = _adapter(SuiteFacts).dump_python(facts, mode="json", exclude_defaults=True)
+    parts = [("suite", _dumped(suite)), ("cells", _lines(cells.records)), ("rows", _lines(told))]
+    return f'{{"format": {FORMAT},\n' + ",\n".join(f'"{name}": {text}' for name, text in parts) + "}\n"
+
+
+def read_recorded(path: Path) -> tuple[list[Row], SuiteFacts]:
+    """The rows and the facts of the suite.
+
+    Raises:
+        UserError: the file is absent, damaged or of another format.
+    """
+    from pydantic import ValidationError
+
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise UserError(f"{path} is no record of rows of format {FORMAT}")
+    try:
+        cells: list[Cell] = []
+        for record in document["cells"]:
+            cells.append(_cell(record, cells))
+        rows = [_row(record, cells) for record in document["rows"]]
+        return rows, _adapter(SuiteFacts).validate_python(document["suite"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path} is damaged: {place}: {first['msg']}") from None
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from None
+
+
+class _Cells:
+    """Numbers cells so that a partner comes before whoever names it; equal cells have one number."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self._by_content: dict[str, int] = {}
+        self._by_cell: dict[int, tuple[Cell, int]] = {}
+
+    def number(self, cell: Cell) -> int:
+        # Holding the cell keeps its id from being given to another one.
+        known = self._by_cell.get(id(cell))
+        if known is not None:
+            return known[1]
+        record = _adapter(Cell).dump_python(
+            cell, mode="json", exclude={*_PARTNERS, "candidates"}, exclude_defaults=True
+        )
+        for name in _PARTNERS:
+            partner = getattr(cell, name)
+            if partner is not None:
+                record[name] = self.number(partner)
+        if cell.candidates:
+            record["candidates"] = [self.number(candidate) for candidate in cell.candidates]
+        content = _dumped(record)
+        number = self._by_content.setdefault(content, len(self.records))
+        if number == len(self.records):
+            self.records.append(record)
+        self._by_cell[id(cell)] = (cell, number)
+        return number
+
+
+def _cell(record: dict[str, Any], known: Sequence[Cell]) -> Cell:
+    own = {name: value for name, value in record.items() if name not in (*_PARTNERS, "candidates")}
+    cell: Cell = _adapter(Cell).validate_python(own)
+    return replace(
+        cell,
+        match=known[record["match"]] if "match" in record else None,
+        widths_of=known[record["widths_of"]] if "widths_of" in record else None,
+        candidates=tuple(known[number] for number in record.get("candidates", ())),
+    )
+
+
+def _row(record: dict[str, Any], cells: Sequence[Cell]) -> Row:
+    figures = record | {
+        "cell": cells[record["cell"]],
+        "curve": tuple(_point(*point) for point in record.get("curve", ())),
+    }
+    row: Row = _adapter(Row).validate_python(figures)
+    return row
+
+
+def _recorded_point(one: CurvePoint) -> tuple[Any, ...]:
+    """A point of a curve; what its gates were comes last, where there were any."""
+    known = (one.stage, one.epoch, one.loss, one.train_top1, one.held_out_top1)
+    return known if one.gates is None else (*known, (one.gates.low, one.gates.high, *one.gates.counts))
+
+
+def _point(
+    stage: str, epoch: int, loss: float, train: float, held_out: float | None, gates: Sequence[float] = ()
+) -> CurvePoint:
+    spread = GateHistogram(gates[0], gates[1], tuple(map(int, gates[2:]))) if gates else None
+    return CurvePoint(stage, epoch, loss, train, held_out, spread)
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    from harness.suite.study import Tuned
+
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    # Cells and studies name each other, and import each other for the type checker alone.
+    adapter.rebuild(force=True, _types_namespace={"Cell": Cell, "Tuned": Tuned})
+    return adapter
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _lines(records: Sequence[object]) -> str:
+    return "[\n" + ",\n".join(map(_dumped, records)) + "\n]" if records else "[]"
