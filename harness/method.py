@@ -491,6 +491,7 @@ class GateMethod(Method):
         """Inserts gates, searches, decides; a group loses its last channel only if a branch can go with it."""
         import torch
 
+        from harness.channels.choose import with_a_way
         from harness.channels.gates import fold_gates, insert_gates, norm_weights, remove_gates
 
         gates = Gates({})
@@ -527,6 +528,8 @@ class GateMethod(Method):
                 rescued += 1
             size = task.graph.groups[group].size
             kept[group] = tuple(torch.nonzero(stays.expand(size)).flatten().tolist())
+        chosen, kept = kept, with_a_way(task.graph, kept, scores)
+        rescued += sum(chosen[group] != kept[group] for group in kept)
         if rescued:
             notes.append(f"{rescued} emptied layers kept their best channel")
         return Compressed(kept=kept, network=task.network, scores=scores, notes=tuple(notes))

@@ -39,9 +39,12 @@ class Fpgm(ScoreMethod):
 
 
 def distances(filters: Tensor) -> Tensor:
-    """The sum of Euclidean distances of each filter [filters, weights] to all of them, in float64: [filters]."""
+    """The sum of Euclidean distances of each filter [filters, weights] to all of them, in float64: [filters].
+
+    By matrix products, since a hidden layer of VGG16 has 4,096 filters of 25,088 weights: each distance is exact to
+    about 1e-8 of a filter's length.
+    """
     import torch
 
     points = filters.double()
-    # The other mode takes differences of squares, in which equal filters are not at distance 0.
-    return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").sum(dim=1)
+    return torch.cdist(points, points, compute_mode="use_mm_for_euclid_dist").sum(dim=1)

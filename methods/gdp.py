@@ -26,7 +26,8 @@ class GdpParams(Params):
     """Parameters of `gdp`; rates and periods of the paper's code are for ImageNet."""
 
     every: Annotated[
-        int | None, Field(ge=1, description="steps between masks; default: a twentieth of the search (the code: 500)")
+        int | None,
+        Field(ge=1, description="steps between masks; default: a twentieth of the search, at least 20 (the code: 500)"),
     ] = None
     batches: Annotated[
         int | None,
@@ -121,7 +122,7 @@ def schedule(params: GdpParams, steps: int) -> tuple[list[int], int]:
     Returns:
         The steps, counted from 0, before which it is; the first comes right after the warm-up. Minibatches of each.
     """
-    every = params.every if params.every is not None else max(1, steps // 20)
+    every = params.every if params.every is not None else max(20, steps // 20)
     batches = params.batches if params.batches is not None else max(1, every // 5)
     return list(range(min(int(params.warm_up * steps), steps - 1), steps, every)), batches
 

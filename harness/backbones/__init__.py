@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from harness.backbones.catalogue import (
     BACKBONES,
+    COLOUR,
+    DIGITS,
+    PHOTOGRAPHS,
+    SMALL,
     Backbone,
+    Images,
     backbone,
     backbone_names,
     build,
@@ -16,7 +21,12 @@ from harness.backbones.catalogue import (
 
 __all__ = [
     "BACKBONES",
+    "COLOUR",
+    "DIGITS",
+    "PHOTOGRAPHS",
+    "SMALL",
     "Backbone",
+    "Images",
     "backbone",
     "backbone_names",
     "build",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.backbones.installed import installed
 from harness.backbones.torchvision_names import MULTIPLE_OF, PREFIX, SMALLEST, TORCHVISION
 from harness.data.catalogue import DataSet
 from harness.errors import UserError, nearest, unknown
@@ -103,23 +104,27 @@ BACKBONES: dict[str, Backbone] = {
         Backbone("proxylessnas", "ProxylessNAS", "harness.backbones.proxyless:proxylessnas", PHOTOGRAPHS),
     )
 }
-"""The networks of this project; those of torchvision have names of their own (`backbone_names`)."""
+"""The networks of this project; those of torchvision and of other packages are not among them (`backbone_names`)."""
 
 
 def backbone_names() -> tuple[str, ...]:
-    """Every name that `backbone` knows: this project's networks, then `torchvision/NAME`."""
-    return (*BACKBONES, *(PREFIX + name for name in TORCHVISION))
+    """Every name that `backbone` knows: this project's networks, those of other packages, then `torchvision/NAME`."""
+    return (*BACKBONES, *installed(), *(PREFIX + name for name in TORCHVISION))
 
 
 def is_backbone(name: str) -> bool:
     """Whether `backbone` knows the name."""
-    return name in BACKBONES or (name.startswith(PREFIX) and name.removeprefix(PREFIX) in TORCHVISION)
+    return (
+        name in BACKBONES
+        or name in installed()
+        or (name.startswith(PREFIX) and name.removeprefix(PREFIX) in TORCHVISION)
+    )
 
 
 def unknown_backbone(name: str) -> str:
     """One line that says that there is no such backbone and what was probably meant."""
     if "/" not in name and name.lower().replace("-", "_") not in TORCHVISION:
-        return unknown("backbone", name, (*BACKBONES, f"{PREFIX}NAME"))
+        return unknown("backbone", name, (*BACKBONES, *installed(), f"{PREFIX}NAME"))
     meant = nearest(name.rpartition("/")[2], TORCHVISION)
     hint = f"did you mean {PREFIX + meant!r}?" if meant else "'harness list backbones --json' names all there are"
     return f"unknown backbone {name!r}; {hint}"
@@ -127,7 +132,7 @@ def unknown_backbone(name: str) -> str:
 
 def fitting(data_set: DataSet) -> list[str]:
     """The backbones that fit a data set, by name, with torchvision's as one: `torchvision/NAME`."""
-    own = sorted(name for name, entry in BACKBONES.items() if entry.fits(data_set))
+    own = sorted(name for name, entry in {**BACKBONES, **installed()}.items() if entry.fits(data_set))
     return [*own, f"{PREFIX}NAME"] if COLOUR.fit(data_set) else own
 
 
@@ -135,6 +140,8 @@ def backbone(name: str) -> Backbone:
     """The backbone of that name; a UserError that says what was meant if there is none."""
     if name in BACKBONES:
         return BACKBONES[name]
+    if name in installed():
+        return installed()[name]
     if not is_backbone(name):
         raise UserError(unknown_backbone(name))
     return _torchvision(name.removeprefix(PREFIX))

@@ -25,6 +25,7 @@ __all__ = [
     "met",
     "normalised",
     "per_cost_kept",
+    "refilled",
     "spread",
     "trim",
     "trim_whole",
@@ -238,6 +239,39 @@ def trim(scores: Mapping[str, Tensor], kept: KeptChannels, cost: Cost, target: i
         if cost(left) <= target:
             return _refilled(start, order[:removed], cost, target)
     raise AssertionError("one channel a group meets the target")
+
+
+def refilled(
+    kept: KeptChannels,
+    most: KeptChannels,
+    scores: Mapping[str, Tensor],
+    count: Callable[[KeptChannels], int],
+    target: int,
+) -> KeptChannels:
+    """`kept` with the best of what it lacks of `most`, as far as the target allows for what a selection really costs.
+
+    Where a channel's going takes others with it, `trim` and `met` may stop further from the target than one channel
+    costs. A group that has no channel left stays as it is.
+
+    Args:
+        most: a group that is absent is whole.
+        scores: {group: [channels]}; other groups stay as `kept` has them.
+        count: what a selection costs with all that follows from it.
+    """
+    chosen, now = dict(kept), count(kept)
+    lacking = []
+    for place, (name, values) in enumerate(scores.items()):
+        if have := kept.get(name, ()):
+            lost = set(most.get(name, range(len(values)))) - set(have)
+            lacking += [(-float(values[channel]), place, channel, name) for channel in lost]
+    for _, _, channel, name in sorted(lacking):
+        if now >= target:
+            break
+        wider = chosen | {name: tuple(sorted({*chosen[name], channel}))}
+        cost = count(wider)
+        if cost <= target:
+            chosen, now = wider, cost
+    return chosen
 
 
 def trim_whole(

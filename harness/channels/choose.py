@@ -111,6 +111,20 @@ def spread(graph: ChannelGraph, widths: Mapping[str, int], streams: Mapping[str,
     return {name: kept[name] for name in widths}
 
 
+def with_a_way(graph: ChannelGraph, kept: KeptChannels, scores: Mapping[str, Tensor]) -> KeptChannels:
+    """`kept`, in which every layer that cannot be removed keeps a channel that its stream keeps too.
+
+    A layer that has none in common with its stream gets the one of largest score that the stream keeps.
+    """
+    found = dict(kept)
+    for name, values in scores.items():
+        stream = graph.groups[name].stream
+        if stream in kept and not graph.may_empty(name) and not set(kept.get(name, kept[stream])) & set(kept[stream]):
+            best = max(kept[stream], key=lambda channel: float(values[channel]))
+            found[name] = tuple(sorted({*kept[name], best}))
+    return found
+
+
 def refuse_nan(scores: Mapping[str, Tensor]) -> None:
     """Raises StageFailure("diverged") if a score is not a number."""
     for name, values in scores.items():

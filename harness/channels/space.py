@@ -66,7 +66,8 @@ class WidthSpace:
             if one[0] <= other[0]:
                 moved = self._moved(widths, *one)
                 found.append(moved if one == other else self._moved(moved, *other))
-        return min(found, key=lambda candidate: abs(self.settled_cost(candidate) - self.target))
+        best = min(found, key=lambda candidate: abs(self.cost(candidate) - self.target))
+        return min([widths, best], key=lambda candidate: abs(self.settled_cost(candidate) - self.target))
 
     def narrowed(self, widths: Mapping[str, int], group: str, most: int) -> dict[str, int] | None:
         """`widths` with this group as wide as it may be for the network to cost at most `most`.
@@ -90,8 +91,8 @@ class WidthSpace:
     def filled(self, widths: Mapping[str, int]) -> dict[str, int]:
         """`widths` with what they leave of the budget given back, a step at a time.
 
-        The group that kept the smallest share comes first, again and again; the last step may go past the budget if
-        that is nearer to it.
+        The group that kept the smallest share comes first, again and again. At the end a step past the budget, or in
+        small networks a step less in one group for one more in another, is taken if that is nearer to the budget.
         """
         best = dict(widths)
         while True:
@@ -100,7 +101,8 @@ class WidthSpace:
             if best == current:
                 break
         over = [self._moved(best, name, up=True) for name in best if best[name] < self.sizes[name]]
-        return min([best, *over], key=lambda candidate: abs(self.settled_cost(candidate) - self.target))
+        best = min([best, *over], key=lambda candidate: abs(self.settled_cost(candidate) - self.target))
+        return self._nearer(best) if self.settled_cost(best) == self.cost(best) else best
 
     def refuse_out_of_reach(self) -> None:
         """Raises StageFailure("out of reach") if the smallest widths cost more than the budget."""

@@ -55,6 +55,7 @@ def _methods() -> list[dict[str, Any]]:
 
 def _backbones() -> list[dict[str, Any]]:
     from harness.backbones.catalogue import backbone, backbone_names
+    from harness.backbones.installed import broken
     from harness.data.catalogue import DATA_SETS
 
     rows = []
@@ -63,6 +64,7 @@ def _backbones() -> list[dict[str, Any]]:
         fits = [known for known, declared in DATA_SETS.items() if entry.fits(declared)]
         about = f"{entry.title}, for {entry.images.title} ({', '.join(fits)})"
         rows.append({"name": name, "about": about, "data_sets": fits})
+    rows += [{"name": name, "about": f"not usable: {why}", "data_sets": []} for name, why in broken().items()]
     return rows
 
 

@@ -149,7 +149,10 @@ def _told(checked: Sequence[Checked]) -> None:
     texts, quotes = sum(one.texts for one in checked), sum(one.quotes for one in checked)
     counted = f"{texts} texts of reports, {quotes} quoted figures"
     if problems:
-        print(f"{counted}: {len(problems)} differ from the rows", file=sys.stderr)
+        print(
+            f"{counted}: {len(problems)} differ from the rows; `report --recorded FOLDER` writes a folder anew",
+            file=sys.stderr,
+        )
         raise typer.Exit(1)
     print(f"{counted}: all are what the rows give")
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.channels.allocate import met, trim, trim_whole
+from harness.channels.allocate import met, refilled, trim, trim_whole
+from harness.channels.choose import with_a_way
 from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGraph, KeptChannels
 from harness.channels.paper import paper_cost
@@ -136,7 +137,7 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
         return count(_widths(graph, graph.settled(kept)))
 
     def trimmed(aim: int) -> KeptChannels:
-        return trim(scores, start, count, aim)
+        return with_a_way(graph, trim(scores, start, count, aim), scores)
 
     if all(len(values) < graph.groups[name].size for name, values in scores.items()):
         kept = trim_whole(scores, start, settled_count, target)
@@ -145,6 +146,8 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
         if settled_count(kept) < count(_widths(graph, kept)):
             # channels went with others: what that frees goes back
             kept = met(trimmed, settled_count, target)
+        if config.get("reopens") and target - settled_count(kept) > target // 100:
+            kept = refilled(kept, start, scores, settled_count, target)
     kept = graph.settled(kept)
     facts = _billed(Progress(), 0) | _size(graph, model, kept, target, config)
     notes = [f"trimmed from {natural:,} {config['metric']}" if above else _reopened(decision.kept, kept, graph)]
@@ -259,7 +262,7 @@ def _reopened(closed: KeptChannels, kept: KeptChannels, graph: ChannelGraph) -> 
         len(set(kept.get(name, range(group.size))) - set(closed.get(name, range(group.size))))
         for name, group in graph.groups.items()
     )
-    return f"{count} channels that the search closed are kept"
+    return f"{count} channel{'s' if count != 1 else ''} opened again"
 
 
 def _widths(graph: ChannelGraph, kept: KeptChannels) -> dict[str, int]:

@@ -18,6 +18,7 @@ from harness.data.catalogue import DataSet
 from harness.data.catalogue import data_set as look_up
 from harness.errors import UserError
 from harness.paths import cache_folder
+from harness.plan.fingerprint import backbone_fingerprint
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def cache_place(backbone: str, data_set: DataSet) -> Path:
     read alike without them; the digest tells them apart.
     """
     readable = re.sub(r"[^\w.-]+", "-", f"{backbone}-{data_set.name}", flags=re.ASCII)[:80]
-    seen = (backbone, data_set.name, data_set.channels, data_set.size, data_set.classes, _source())
+    seen: tuple[object, ...] = (backbone, data_set.name, data_set.channels, data_set.size, data_set.classes, _source())
+    seen = seen if (own := backbone_fingerprint(backbone)) is None else (*seen, own)
     return cache_folder() / f"cost-{readable}-{hashlib.sha256(repr(seen).encode()).hexdigest()[:16]}.json"
 
 

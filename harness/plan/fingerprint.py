@@ -9,6 +9,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from harness.backbones.installed import installed
 from harness.registry import method
 
 SHIPPED = "methods"
@@ -20,6 +21,13 @@ def fingerprint(name: str) -> str:
     Docstrings, comments and layout do not count, so that editing them redoes nothing.
     """
     return _of_module(method(name).__module__)
+
+
+def backbone_fingerprint(name: str) -> str | None:
+    """sha256 of the syntax trees behind a network of another package; None for networks whose code is the harness's."""
+    if name not in installed():
+        return None
+    return _of_module(installed()[name].builder.split(":")[0])
 
 
 @cache

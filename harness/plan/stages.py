@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.data.catalogue import data_set
 from harness.plan.costs import network_cost
-from harness.plan.fingerprint import fingerprint
+from harness.plan.fingerprint import backbone_fingerprint, fingerprint
 from harness.plan.solve import Solution, Try, limits_of, next_strength
 from harness.registry import method
 from harness.suite.cell import Cell, DataChoice, Solve
@@ -202,6 +202,8 @@ class _Known:
         self.images = training_images(cell.data, self.all_train)
         self.cost = network_cost(cell.backbone, cell.data.name)
         self.identity = {"backbone": cell.backbone, "data": cell.data.name, "seed": cell.seed}
+        if (source := backbone_fingerprint(cell.backbone)) is not None:
+            self.identity["backbone_source"] = source
         declared = data_set(cell.data.name)
         self.training = _training(recipe, declared.photographs) | {
             "train_images": cell.data.train_images,

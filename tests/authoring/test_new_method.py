@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,24 +54,31 @@ def test_the_method_of_each_family_and_its_test_work_as_they_are_written(family:
     test.test_the_contract_holds()
 
 
-def test_what_is_written_is_in_the_houses_style(tmp_path: Path) -> None:
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is laid out like a clone, and whose methods come first."""
+    for folder in ("harness", "methods", "tests/methods"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    monkeypatch.setattr(package, "__path__", [str(tmp_path / "methods"), *package.__path__])
+    return tmp_path
+
+
+def test_what_is_written_is_in_the_houses_style(checkout: Path) -> None:
     for family in FAMILIES:
-        new_method(f"fresh_{family}", family, tmp_path)
+        new_method(f"fresh_{family}", family)
     for check in (["check"], ["format", "--check"]):
-        command = [sys.executable, "-m", "ruff", *check, "--config", str(ROOT / "pyproject.toml"), str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "ruff", *check, "--no-cache", str(checkout)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=checkout, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_in_a_checkout_the_files_go_where_methods_and_their_tests_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "methods").mkdir()
-    (tmp_path / "tests" / "methods").mkdir(parents=True)
-    monkeypatch.setattr(package, "__path__", [str(tmp_path / "methods"), *package.__path__])
     written = new_method("fresh")
-    assert written.method == tmp_path / "methods" / "fresh.py"
-    assert written.test == tmp_path / "tests" / "methods" / "test_fresh.py"
+    assert written.method == checkout / "methods" / "fresh.py"
+    assert written.test == checkout / "tests" / "methods" / "test_fresh.py"
     assert "from methods.fresh import Fresh\n" in written.test.read_text()
     registry._found.cache_clear()
     try:

@@ -24,10 +24,10 @@ from tests.execute.tuning import IMAGES, RECIPE
 
 def cell(name: str, **changes: Any) -> Cell:
     """The cell of a study of DNAL, which workers find without this file."""
-    trial = small("dnal", recipe=RECIPE, params={"lambda_a": 1e-5}, shown=("lambda_a",))
+    trial = small("dnal", recipe=RECIPE, params={"lambda_a": 0.0}, shown=("initial",))
     trial = replace(trial, data=DataChoice("digits", IMAGES))
-    space = (("lambda_a", Domain("loguniform", (1e-5, 1e-4))),)
-    of = replace(Study(name, space, ("top1", "macs"), 4, 2, 2, None, 0, trial), **changes)
+    space = (("initial", Domain("uniform", (-2.0, 2.0))),)  # below 0 all gates begin closed, above 0 open
+    of = replace(Study(name, space, ("top1", "macs"), 3, 2, 2, None, 0, trial), **changes)
     return replace(trial, tuned=Tuned(of, 0))
 
 
@@ -45,7 +45,7 @@ def test_a_study_by_ray_tune_equals_one_in_this_process(tmp_path: Path) -> None:
     prepare()
     from harness.execute.ray_tune import run_tune
 
-    halved = cell("halved", objectives=("top1",), stopping=Stopping(1, 2), parallel=1, trials=5, best=1)
+    halved = cell("halved", objectives=("top1",), stopping=Stopping(1, 3), parallel=1, trials=4, best=1)
     cells = [cell("front"), halved]
     by_ray, inline = tmp_path / "ray", tmp_path / "inline"
     ledger = Ledger(by_ray)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harness.channels.graph import ChannelGraph, ChannelGroup
 from harness.method import Scores, Task
 from harness.registry import method
-from tests.channels.networks import NETWORKS, example, images
+from tests.channels.networks import NETWORKS, example
 
 ALL_KINDS = ("inner", "branch", "stream", "fc")
 SCORING: dict[str, dict[str, Any]] = {
@@ -61,10 +61,11 @@ class Scoring:
 
 
 def scoring(name: str, network: nn.Module, graph: ChannelGraph, count: int = 8, **params: Any) -> Scoring:
-    """A task of one of the small networks of `tests.channels.networks` (images of 2 x 8 x 8, three classes)."""
+    """A task of a network in float64 that tells at least three classes apart, with random images."""
     stated = method(name).Params(**{**SCORING[name], **params})
     labels = torch.arange(count) % 3
-    return Scoring(network, graph, stated, graph.cuttable(ALL_KINDS), images(count), labels)
+    pictures = torch.randn(count, *graph.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    return Scoring(network, graph, stated, graph.cuttable(ALL_KINDS), pictures, labels)
 
 
 def scored(

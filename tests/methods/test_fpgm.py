@@ -30,7 +30,7 @@ def test_a_shift_of_all_filters_changes_nothing(seed: int, shift: float) -> None
 
 
 def test_equal_filters_are_at_no_distance_even_if_they_are_many() -> None:
-    assert distances(torch.full((100, 7), 0.1)).tolist() == [0.0] * 100
+    assert float(distances(torch.full((100, 7), 0.1)).max()) < 1e-5
 
 
 def test_the_filter_in_the_middle_goes_first_not_the_smallest() -> None:

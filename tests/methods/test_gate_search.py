@@ -162,7 +162,7 @@ def test_a_budget_above_the_outcome_is_met_by_opening_channels_again(budgets: Fi
     assert budget.target is not None
     assert alone.macs < budget.target
     assert budget.macs == pytest.approx(budget.target, rel=0.02)
-    assert any("channels that the search closed are kept" in note for note in budget.notes)
+    assert any("opened again" in note for note in budget.notes)
 
 
 def test_what_the_search_kept_stays_in_a_network_of_a_larger_budget(budgets: Finished) -> None:

