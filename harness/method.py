@@ -170,6 +170,9 @@ class Task(Protocol):
         An image's forward pass costs the network's MACs, a forward and backward pass three times as many.
         """
 
+    def record_gates(self, factors: Callable[[], Iterable[Tensor]]) -> None:
+        """Has each later epoch of `train` note how the factors that gates then have are spread, for the report."""
+
     def evaluator(self, power: int) -> Evaluate:
         """What a search tries widths with; for a method that declares `needs_held_out`.
 
@@ -503,6 +506,7 @@ class GateMethod(Method):
                 self.initial_value(task),
                 whole=by_branch,
             )
+        task.record_gates(lambda: [self.gate(values.detach(), gates.state) for values in gates.values.values()])
         self.search(task, gates, task.network)
         scores = self.scores(task, gates)
         notes = []

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from harness.suite.load import Suite
 
 FORMATS = ("md", "latex", "csv", "png", "pdf")
+ALL_FORMATS = (*FORMATS, "html")
 
 
 def report(
@@ -36,9 +37,9 @@ def report(
     results: ResultsOption = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
-    format_: Annotated[str, typer.Option("--format", help="Comma-separated: md, latex, csv, png, pdf.")] = ",".join(
-        FORMATS
-    ),
+    format_: Annotated[
+        str, typer.Option("--format", help="Comma-separated: md, latex, csv, png, pdf, html.")
+    ] = ",".join(FORMATS),
     into: Annotated[Path | None, typer.Option("--into", help="Where the files go [RESULTS/report].")] = None,
     recorded: Annotated[
         Path | None,
@@ -59,8 +60,8 @@ def report(
 
     formats = [part.strip() for part in format_.split(",") if part.strip()]
     for name in formats:
-        if name not in FORMATS:
-            raise UserError(unknown("format", name, FORMATS))
+        if name not in ALL_FORMATS:
+            raise UserError(unknown("format", name, ALL_FORMATS))
     if suite is not None and recorded is not None:
         raise UserError("a report is made of a suite's runs or of --recorded rows, not of both")
     if check and as_json:
@@ -83,8 +84,19 @@ def report(
     if as_json:
         print(json.dumps(report_json(rows, facts), indent=2))
         return
-    for path in _written(rows, facts, into or folder, formats, folder.parent if recorded is None else None):
+    ran = run_command(suite, results, profile, set_ or []) if suite is not None else ()
+    for path in _written(rows, facts, into or folder, formats, folder.parent if recorded is None else None, ran):
         print(path)
+
+
+def run_command(suite: str, results: Path | None, profile: str | None, overrides: list[str]) -> tuple[str, ...]:
+    """The words of the command that runs the suite as it was given here."""
+    words = ["python", "-m", "harness", "run", suite]
+    words += ["--profile", profile] if profile is not None else []
+    for override in overrides:
+        words += ["--set", override]
+    words += ["--results", str(results)] if results is not None else []
+    return tuple(words)
 
 
 def of_suite(
@@ -150,12 +162,22 @@ def write(suite: Suite, rows: list[Row], folder: Path, formats: list[str]) -> li
     return _written(rows, suite_facts(suite), folder, formats, folder.parent)
 
 
-def _written(rows: list[Row], facts: SuiteFacts, folder: Path, formats: list[str], results: Path | None) -> list[Path]:
-    """Writes a report, and with its data the hits that are stored in `results`; gives the files' paths."""
+def _written(
+    rows: list[Row],
+    facts: SuiteFacts,
+    folder: Path,
+    formats: list[str],
+    results: Path | None,
+    command: tuple[str, ...] = (),
+) -> list[Path]:
+    """Writes a report, and with its data the hits that are stored in `results`; gives the files' paths.
+
+    `command` is what runs the suite, where it is known.
+    """
     from harness.report.hits import record_hits
     from harness.report.write import write_report
 
-    paths = write_report(rows, facts, folder, formats)
+    paths = write_report(rows, facts, folder, formats, command)
     hits = record_hits(rows, results, folder) if results is not None and "csv" in formats else None
     return [*paths, hits] if hits is not None else paths
 
@@ -175,5 +197,6 @@ def suite_facts(suite: Suite) -> SuiteFacts:
         "x": tuple(suite.report.x),
         "profile": suite.profile,
         "rows": suite.report.rows,
+        "digest": suite.digest,
     }
     return SuiteFacts(**facts)

@@ -26,6 +26,7 @@ from harness.execute.rounds import run_rounds
 from harness.method import Compressed, Round, Scores
 from harness.registry import method
 from harness.suite.cell import Mode
+from harness.train.histogram import histogram
 from harness.train.loop import Loss, Progress, Source, Step, save_finished, train_epochs
 
 
@@ -59,6 +60,7 @@ class HarnessTask:
         self._train, self._held_out = place.loaders(dict(config))
         self.steps_per_epoch = steps_per_epoch(len(self._train), config["batch"])
         self._calls = 0
+        self._observe: Callable[[], dict[str, Any]] | None = None
 
     def cost(self, widths: Mapping[str, int]) -> int:
         """The executed network's cost at these widths, in the budget's metric."""
@@ -167,6 +169,10 @@ class HarnessTask:
         """Adds what was computed outside `train` to the training MACs of the cell."""
         self.training_macs += macs
 
+    def record_gates(self, factors: Callable[[], Iterable[Tensor]]) -> None:
+        """Each later epoch of `train` keeps a histogram of all gates' factors in its point of the curve."""
+        self._observe = lambda: {"gates": histogram(torch.cat(list(factors())))}
+
     def evaluator(self, power: int) -> WidthEvaluator:
         """Tries widths on the held-out images, with the weights of the network as it is now."""
         bench = Bench(
@@ -248,6 +254,7 @@ class HarnessTask:
             checkpoint=checkpoint,
             watch=self._place.watch,
             before_epoch=before_epoch,
+            observe=self._observe,
         )
         save_finished(checkpoint, network, progress, state)
         self.billed.epochs += progress.epochs

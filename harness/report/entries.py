@@ -15,7 +15,7 @@ from harness.store.rows import Row
 from harness.suite.cell import Cell
 from harness.suite.protocol import DEFAULT_TRACK, Scratch
 
-Figure = Literal["macs", "params", "paper_flops", "paper_params", "training_macs", "device_seconds"]
+Figure = Literal["macs", "params", "paper_flops", "paper_params", "training_macs", "device_seconds", "latency_seconds"]
 Cost = Literal["macs", "params", "paper_flops", "paper_params"]
 Kind = Literal["natural", "budget", "match", "widths", "scratch"]
 

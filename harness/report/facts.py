@@ -33,6 +33,7 @@ class SuiteFacts:
         rows: the table's order: "paper" by falling MACs, "held_out" by falling accuracy on the held-out images.
         titles: {method: title}, where they differ from those of the registered methods.
         dataset_title: what a table calls the data set; empty: as the catalogue does.
+        digest: of the resolved suite; empty where it is not known.
     """
 
     name: str
@@ -47,6 +48,7 @@ class SuiteFacts:
     rows: Literal["paper", "held_out"] = "paper"
     titles: Mapping[str, str] = field(default_factory=dict)
     dataset_title: str = ""
+    digest: str = ""
 
     def method_title(self, name: str) -> str:
         """What a table calls a method; its name if it is not registered here."""

@@ -6,12 +6,11 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.report import style
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -25,10 +24,27 @@ def settings() -> Iterator[None]:
     """Within it, figures are made and saved with the report's fonts and lines."""
     import matplotlib
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), _bare_fonts():
         matplotlib.rcdefaults()  # a user's own matplotlibrc must not change a report
         matplotlib.rcParams.update(style.SETTINGS)
         yield
+
+
+@contextmanager
+def _bare_fonts() -> Iterator[None]:
+    """Within it, fonts are embedded without their rules of shaping.
+
+    Matplotlib has placed every glyph already; reading and subsetting the rules would take most of a PDF's time.
+    """
+    from fontTools.subset import Options
+
+    dropped = getattr(Options, "_drop_tables_default", [])
+    before = list(dropped)
+    dropped += [table for table in ("GDEF", "GPOS", "GSUB", "MATH") if table not in before]
+    try:
+        yield
+    finally:
+        dropped[:] = before
 
 
 def rendered(figure: Figure, kind: Literal["png", "pdf"]) -> bytes:
@@ -59,7 +75,7 @@ def legend_shape(labels: Sequence[str], width: float) -> tuple[int, float]:
     return columns, math.ceil(len(labels) / columns) * _LEGEND_LINE + 0.06
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
+def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """Puts the legend at the bottom of the figure, where it covers no data."""
     columns, _ = legend_shape(labels, figure.get_figwidth())
     figure.legend(

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.report import numbers
-from harness.report.entries import Cost, Entry
+from harness.report.entries import Entry
+from harness.report.entries import Figure as CostName
 from harness.report.facts import Axis, SuiteFacts
 from harness.report.figure import legend_below, legend_shape, log_axis, new_figure, place_axes
-from harness.report.notes import common_cuts
 from harness.report.published import PublishedRow
+from harness.report.series import looks_of, series
 from harness.report.style import COLUMN_WIDTH, GREY, Style, styles
 from harness.report.table import Table
 from harness.stats.pareto import front
-from harness.suite.cell import DEFAULT_CUTS
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -30,80 +30,94 @@ _WIDEST_SHIFT = 11.0
 
 
 @dataclass(frozen=True)
+class _Point:
+    """Mean cost in the axis's unit, from the smallest to the largest seed; mean accuracy in per cent, half-width."""
+
+    x: float
+    y: float
+    bar: float | None = None
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the seeds differ in cost by what can be seen."""
+        return self.high > 1.01 * self.low > 0
+
+
+@dataclass(frozen=True)
 class _Series:
-    """Points under one entry of the legend; costs in the axis's unit, accuracies in per cent."""
+    """Points under one entry of the legend."""
 
     label: str
     style: Style
     fill: Literal["full", "left", "none"]
-    points: tuple[tuple[float, float, float | None], ...]
+    points: tuple[_Point, ...]
     shift: float = 0.0
 
 
-def pareto(table: Table, axis: Axis, facts: SuiteFacts) -> Figure | None:
-    """Mean top-1 over cost, one marker a method, with 95 % intervals; None if nothing is measured.
+def pareto(table: Table, axis: Axis | Literal["latency"], facts: SuiteFacts) -> Figure | None:
+    """Mean top-1 over cost, one marker a method; None if nothing is measured.
+
+    Upright bars are 95 % intervals, level ones go from the cheapest to the dearest seed.
 
     Published rows are drawn hollow where they are comparable; costs then follow the published counting rule.
     """
-    cost: Cost = axis
+    cost: CostName = "latency_seconds" if axis == "latency" else axis
     measured = [entry for entry in table.entries if entry.done]
-    printed = any(row.flops if axis == "macs" else row.params for row in table.beside)
+    printed = axis != "latency" and any(row.flops if axis == "macs" else row.params for row in table.beside)
     if printed and all(entry.spread("paper_flops") and entry.spread("paper_params") for entry in measured):
         cost = "paper_flops" if axis == "macs" else "paper_params"
     by_paper = cost in ("paper_flops", "paper_params")
-    unit = numbers.unit_for(spread.mean for entry in measured if (spread := entry.spread(cost)) is not None)
-    ours = _ours(measured, cost, unit, facts)
+    size, heading = _scale(measured, cost)
+    ours = _ours(measured, cost, size, facts)
     if not ours:
         return None
-    series = ours + (_theirs(table.beside, axis, unit, measured, facts) if by_paper else [])
-    labels = [one.label for one in series] + ["Pareto front of the means"]
+    drawn = ours + (_theirs(table.beside, cost == "paper_flops", size, measured, facts) if by_paper else [])
+    labels = [one.label for one in drawn] + ["Pareto front of the means"]
     _, legend_height = legend_shape(labels, COLUMN_WIDTH)
     bottom = legend_height + 0.4
     figure = new_figure(COLUMN_WIDTH, _HEIGHT + bottom)
     axes = place_axes(figure, 0.6, bottom, _AXES_WIDTH, _HEIGHT - 0.08)
-    means = [(x, y) for one in ours for x, y, _ in one.points]
+    means = [(point.x, point.y) for one in ours for point in one.points]
     edge = [means[position] for position in front(means)]
     xs, ys = [x for x, _ in edge], [y for _, y in edge]
-    handles: list[Artist] = [_draw(axes, one) for one in series]
+    handles: list[Artist] = [_draw(axes, one) for one in drawn]
     handles += axes.plot(xs, ys, drawstyle="steps-post", color=GREY, linewidth=0.7, linestyle="--", zorder=1)
-    _limits(axes, series)
-    heading = {"macs": "Executed MACs", "params": "Parameters"}
-    if by_paper:
-        heading = {"macs": "FLOPs by the paper's rule", "params": "Parameters by the paper's rule"}
-    axes.set_xlabel(f"{unit.named(heading[axis])}, log scale", labelpad=2)
+    _limits(axes, drawn)
+    axes.set_xlabel(f"{heading}, log scale", labelpad=2)
     axes.set_ylabel("Top-1 (%)", labelpad=2)
     legend_below(figure, handles, labels)
     return figure
 
 
-def _ours(measured: Sequence[Entry], cost: Cost, unit: numbers.Unit, facts: SuiteFacts) -> list[_Series]:
-    cuts_differ = common_cuts(measured) is None
-    tracks_differ = len({entry.cell.track for entry in measured}) > 1
-    drawn_as = _drawn_as(measured)
-    looks = styles(drawn_as.values())
-    gathered: dict[tuple[str, bool, str, str, str | None], list[Entry]] = {}
-    for entry in sorted(measured, key=lambda entry: entry.position):
-        cell = entry.cell
-        is_control = cell.widths_of is not None or cell.scratch is not None
-        key = (cell.method, is_control, drawn_as[entry.point], cell.track, cell.scratch)
-        gathered.setdefault(key, []).append(entry)
+_HEADINGS: dict[CostName, str] = {
+    "macs": "Executed MACs",
+    "params": "Parameters",
+    "paper_flops": "FLOPs by the paper's rule",
+    "paper_params": "Parameters by the paper's rule",
+}
+
+
+def _scale(measured: Sequence[Entry], cost: CostName) -> tuple[float, str]:
+    """(how much one of the axis's unit is, the axis's heading with its unit)."""
+    if cost in _HEADINGS:
+        unit = numbers.unit_for(spread.mean for entry in measured if (spread := entry.spread(cost)) is not None)
+        return unit.size, unit.named(_HEADINGS[cost])
+    timed = next((row.latency.settings for entry in measured for row in entry.done if row.latency is not None), None)
+    return 1e-3, f"Latency (ms), batch {timed.batch}" if timed is not None else ""
+
+
+def _ours(measured: Sequence[Entry], cost: CostName, size: float, facts: SuiteFacts) -> list[_Series]:
+    gathered = series(measured, facts)
+    looks = styles(one.look for one in gathered)
     found: list[_Series] = []
     steered: list[bool] = []
-    for (method, is_control, look, track, scratch), group in gathered.items():
-        label = facts.method_title(method)
-        partner = group[0].cell.widths_of
-        if is_control and partner is not None:
-            label = f"{facts.widths_title(method)}, {facts.method_title(partner.method)} widths"
-        if scratch is not None:
-            label += f", new weights ({'equal epochs' if scratch == 'epochs' else 'equal training MACs'})"
-        if tracks_differ:
-            label += f" ({track})"
-        if cuts_differ and not group[0].is_whole:
-            label += f" ({group[0].cuts})"
-        points = tuple(point for entry in group if (point := _point(entry, cost, unit)) is not None)
+    for one in gathered:
+        points = tuple(point for entry in one.entries if (point := _point(entry, cost, size)) is not None)
         if points:
-            found.append(_Series(label, looks[look], "left" if is_control else "full", points))
-            steered.append(all(entry.kind != "natural" for entry in group))
+            found.append(_Series(one.label, looks[one.look], "left" if one.is_control else "full", points))
+            steered.append(one.is_steered)
     # What was driven to a budget or to a partner's cost would lie on one vertical line: it is spread to both sides.
     step = min(_SIDE_STEP, 2 * _WIDEST_SHIFT / max(sum(steered), 1))
     number = 0
@@ -115,42 +129,40 @@ def _ours(measured: Sequence[Entry], cost: Cost, unit: numbers.Unit, facts: Suit
     return found
 
 
-def _drawn_as(measured: Sequence[Entry]) -> dict[int, str]:
-    """{grid point: what has one look}: the method; where the points differ in cuts, unusual ones are told apart."""
-    alike = common_cuts(measured) is not None
-    return {
-        entry.point: entry.cell.method
-        if alike or entry.is_whole or entry.cell.cuts == DEFAULT_CUTS
-        else f"{entry.cell.method} {entry.cuts}"
-        for entry in measured
-    }
-
-
-def _point(entry: Entry, cost: Cost, unit: numbers.Unit) -> tuple[float, float, float | None] | None:
+def _point(entry: Entry, cost: CostName, size: float) -> _Point | None:
     spread, accuracy = entry.spread(cost), entry.accuracy("top1")
     if spread is None or accuracy is None or spread.mean <= 0:
         return None
     half_width = None if accuracy.half_width is None else 100 * accuracy.half_width
-    return spread.mean / unit.size, 100 * accuracy.mean, half_width
+    return _Point(spread.mean / size, 100 * accuracy.mean, half_width, spread.low / size, spread.high / size)
 
 
 def _theirs(
-    rows: Sequence[PublishedRow], axis: Axis, unit: numbers.Unit, measured: Sequence[Entry], facts: SuiteFacts
+    rows: Sequence[PublishedRow], by_flops: bool, size: float, measured: Sequence[Entry], facts: SuiteFacts
 ) -> list[_Series]:
-    """Published rows, in the style of our own run of the same method where there is one."""
-    titles = {facts.method_title(entry.cell.method).casefold(): entry.cell.method for entry in measured}
-    whole = next((entry.cell.method for entry in measured if entry.is_whole), None)
-    families: dict[str, list[tuple[float, float, float | None]]] = {}
+    """Published rows under one entry of the legend a family of methods."""
+    families: dict[str, list[_Point]] = {}
     for row in rows:
-        cost = row.flops if axis == "macs" else row.params
+        cost = row.flops if by_flops else row.params
         if cost and row.top1:
-            families.setdefault(row.family, []).append((cost / unit.size, float(row.top1), None))
+            families.setdefault(row.family, []).append(_Point(cost / size, float(row.top1)))
+    looks = published_looks(rows, measured, facts)
+    return [_Series(f"{family} ‡", looks[family], "none", tuple(points)) for family, points in families.items()]
+
+
+def published_looks(rows: Sequence[PublishedRow], measured: Sequence[Entry], facts: SuiteFacts) -> dict[str, Style]:
+    """{family of published rows: its look}, that of our own method of that title where there is one."""
+    from harness.registry import methods
+
+    titles = {facts.method_title(name).casefold(): name for name in methods()}
+    titles |= {facts.method_title(entry.cell.method).casefold(): entry.cell.method for entry in measured}
+    whole = next((entry.cell.method for entry in measured if entry.is_whole), None)
     names = {
         family: whole if family == "Baseline" and whole else titles.get(family.casefold(), f"published {family}")
-        for family in families
+        for family in dict.fromkeys(row.family for row in rows)
     }
-    looks = styles([*names.values(), *_drawn_as(measured).values()])
-    return [_Series(f"{family} ‡", looks[names[family]], "none", tuple(points)) for family, points in families.items()]
+    looks = styles([*names.values(), *looks_of(measured).values()])
+    return {family: looks[name] for family, name in names.items()}
 
 
 def _draw(axes: Axes, one: _Series) -> Artist:
@@ -160,12 +172,12 @@ def _draw(axes: Axes, one: _Series) -> Artist:
     figure = axes.figure
     assert isinstance(figure, Figure)
     shifted = offset_copy(axes.transData, fig=figure, x=one.shift, y=0, units="points")
-    barred = [(x, y, bar) for x, y, bar in one.points if bar is not None]
+    barred = [point for point in one.points if point.bar is not None]
     if barred:
         axes.errorbar(
-            [x for x, _, _ in barred],
-            [y for _, y, _ in barred],
-            yerr=[bar for _, _, bar in barred],
+            [point.x for point in barred],
+            [point.y for point in barred],
+            yerr=[point.bar or 0.0 for point in barred],
             fmt="none",
             ecolor=one.style.colour,
             elinewidth=0.7,
@@ -174,9 +186,20 @@ def _draw(axes: Axes, one: _Series) -> Artist:
             zorder=2,
             transform=shifted,
         )
+    wide = [point for point in one.points if point.is_wide]
+    if wide:
+        axes.hlines(
+            [point.y for point in wide],
+            [point.low for point in wide],
+            [point.high for point in wide],
+            color=one.style.colour,
+            linewidth=0.7,
+            zorder=2,
+            transform=shifted,
+        )
     (markers,) = axes.plot(
-        [x for x, _, _ in one.points],
-        [y for _, y, _ in one.points],
+        [point.x for point in one.points],
+        [point.y for point in one.points],
         linestyle="none",
         marker=one.style.marker,
         markersize=one.style.size,
@@ -191,16 +214,17 @@ def _draw(axes: Axes, one: _Series) -> Artist:
     return markers
 
 
-def _limits(axes: Axes, series: Sequence[_Series]) -> None:
+def _limits(axes: Axes, drawn: Sequence[_Series]) -> None:
     """Limits that hold every mean; an interval that is wider than all means are apart runs out of the picture."""
-    points = [point for one in series for point in one.points]
-    xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
+    points = [point for one in drawn for point in one.points]
+    xs = [x for point in points for x in (point.x, point.low, point.high) if x > 0]
+    ys = [point.y for point in points]
     # Room at both ends for a marker that is shifted by so many points.
-    share = (6 + max(abs(one.shift) for one in series)) / (72 * _AXES_WIDTH)
+    share = (6 + max(abs(one.shift) for one in drawn)) / (72 * _AXES_WIDTH)
     margin = max((max(xs) / min(xs)) ** (share / (1 - 2 * share)), 1.1)
     log_axis(axes, min(xs) / margin, max(xs) * margin)
     span = max(max(ys) - min(ys), 1.0)
-    low = min(max(y - (bar or 0.0), min(ys) - 0.4 * span) for _, y, bar in points)
-    high = max(min(y + (bar or 0.0), max(ys) + 0.4 * span) for _, y, bar in points)
+    low = min(max(point.y - (point.bar or 0.0), min(ys) - 0.4 * span) for point in points)
+    high = max(min(point.y + (point.bar or 0.0), max(ys) + 0.4 * span) for point in points)
     margin = max(0.05 * span, (1.0 - (high - low)) / 2)
     axes.set_ylim(low - margin, high + margin)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
 from harness.report.facts import SuiteFacts
-from harness.store.rows import CurvePoint, Row
+from harness.store.rows import CurvePoint, GateHistogram, Row
 from harness.suite.cell import Cell
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def recorded_json(rows: Sequence[Row], facts: SuiteFacts) -> str:
     told = []
     for row in rows:
         figures = _adapter(Row).dump_python(row, mode="json", exclude={"cell", "curve"}, exclude_defaults=True)
-        curve = [(one.stage, one.epoch, one.loss, one.train_top1, one.held_out_top1) for one in row.curve]
+        curve = [_recorded_point(one) for one in row.curve]
         told.append({"cell": cells.number(row.cell)} | figures | ({"curve": curve} if curve else {}))
     suite = _adapter(SuiteFacts).dump_python(facts, mode="json", exclude_defaults=True)
     parts = [("suite", _dumped(suite)), ("cells", _lines(cells.records)), ("rows", _lines(told))]
@@ -115,10 +115,23 @@ def _cell(record: dict[str, Any], known: Sequence[Cell]) -> Cell:
 def _row(record: dict[str, Any], cells: Sequence[Cell]) -> Row:
     figures = record | {
         "cell": cells[record["cell"]],
-        "curve": tuple(CurvePoint(*point) for point in record.get("curve", ())),
+        "curve": tuple(_point(*point) for point in record.get("curve", ())),
     }
     row: Row = _adapter(Row).validate_python(figures)
     return row
+
+
+def _recorded_point(one: CurvePoint) -> tuple[Any, ...]:
+    """A point of a curve; what its gates were comes last, where there were any."""
+    known = (one.stage, one.epoch, one.loss, one.train_top1, one.held_out_top1)
+    return known if one.gates is None else (*known, (one.gates.low, one.gates.high, *one.gates.counts))
+
+
+def _point(
+    stage: str, epoch: int, loss: float, train: float, held_out: float | None, gates: Sequence[float] = ()
+) -> CurvePoint:
+    spread = GateHistogram(gates[0], gates[1], tuple(map(int, gates[2:]))) if gates else None
+    return CurvePoint(stage, epoch, loss, train, held_out, spread)
 
 
 @cache

@@ -15,13 +15,16 @@ from harness.report.facts import SuiteFacts
 from harness.report.fair import fair_records
 from harness.report.notes import footnotes
 from harness.report.table import Table, tables
+from harness.store.latencies import Latency
 from harness.store.rows import Row
 from harness.suite.cell import Cell
 from harness.suite.recipe import Recipe
 
 FIGURES = ("paper_flops", "paper_params", "macs", "params", "training_macs", "device_seconds")
 COSTS = ("paper_flops", "paper_params", "macs", "params")
-_ROW_FIELDS = tuple(field.name for field in fields(Row) if field.name not in ("cell", "curve", "study"))
+_IF_ANY = ("stage_macs", "stage_seconds", "latency")
+"""Fields of a row that are written if any row has them: rows recorded before they were kept stay as they were."""
+_ROW_FIELDS = tuple(field.name for field in fields(Row) if field.name not in ("cell", "curve", "study", *_IF_ANY))
 
 
 def entry_record(entry: Entry) -> dict[str, Any]:
@@ -200,8 +203,13 @@ def _cell_record(cell: Cell, recipes: _Recipes) -> dict[str, Any]:
 
 def row_records(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """One record a cell: what was asked for and all that is known of it but its curve."""
-    recipes = _Recipes()
-    return [_cell_record(row.cell, recipes) | {name: getattr(row, name) for name in _ROW_FIELDS} for row in rows]
+    recipes, known = _Recipes(), list(rows)
+    names = [*_ROW_FIELDS, *(name for name in _IF_ANY if any(getattr(row, name) for row in known))]
+    return [_cell_record(row.cell, recipes) | {name: _value(getattr(row, name)) for name in names} for row in known]
+
+
+def _value(value: Any) -> Any:
+    return asdict(value) if isinstance(value, Latency) else value
 
 
 def rows_csv(rows: Iterable[Row]) -> str:

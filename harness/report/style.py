@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 COLUMN_WIDTH = 3.5
@@ -51,29 +52,48 @@ _SHIPPED = {
     "random": Style("#009E73", "^", 5.4),
     "uniform": Style("#CC79A7", "D", 4.4),
 }
-_OTHERS = (
-    Style("#E69F00", "v", 5.4),
-    Style("#56B4E9", "P", 5.6),
-    Style("#8C564B", "X", 5.6),
-    Style("#7F7F7F", "p", 5.8),
-    Style("#332288", "<", 5.4),
-    Style("#999933", ">", 5.4),
-    Style("#AA4499", "h", 5.8),
-    Style("#117733", "d", 5.6),
-)
+# Any four in a row differ in lightness, so that the methods that share a marker differ in grey too.
+_COLOURS = ("#E6B400", "#332288", "#3AA394", "#8F2658", "#82C8EC", "#4A2A00", "#92922E", "#176B2E", "#7A7A7A")
+_MARKERS = (("v", 5.4), ("P", 5.6), ("X", 5.6), ("<", 5.4), ("p", 5.8), (">", 5.4), ("d", 5.6), ("h", 5.8))
 
 
-def styles(methods: Iterable[str]) -> dict[str, Style]:
-    """One style a method; a shipped method has the same one in every picture, others by their order in the alphabet."""
-    found: dict[str, Style] = {}
-    free = 0
-    for name in sorted(set(methods)):
-        if name in _SHIPPED:
-            found[name] = _SHIPPED[name]
-        else:
-            found[name] = _OTHERS[free % len(_OTHERS)]
-            free += 1
+def styles(names: Iterable[str]) -> dict[str, Style]:
+    """One style a name: the same for a registered method in every picture of every suite.
+
+    Five methods have looks of their own. Other registered ones have theirs from their place in the alphabet of all;
+    names that are not registered, such as those of published rows, take what is left in this picture.
+    """
+    from harness.registry import methods
+
+    wanted = sorted(set(names))
+    registered = [name for name in sorted(methods()) if name not in _SHIPPED]
+    places = {name: place for place, name in enumerate(registered)}
+    free = _free({places[name] for name in wanted if name in places})
+    found = {}
+    for name in wanted:
+        found[name] = _SHIPPED[name] if name in _SHIPPED else _look(places[name] if name in places else next(free))
     return found
+
+
+def _free(taken: Set[int]) -> Iterator[int]:
+    """Places whose looks share neither colour nor marker with those taken, as long as there are any; then others."""
+    colours, markers = ({place % many for place in taken} for many in (len(_COLOURS), len(_MARKERS)))
+    given = set(taken)
+    for strict in (True, False):
+        for place in range(len(_COLOURS) * len(_MARKERS)):
+            colour, marker = place % len(_COLOURS), place % len(_MARKERS)
+            if place in given or (strict and (colour in colours or marker in markers)):
+                continue
+            colours.add(colour)
+            markers.add(marker)
+            given.add(place)
+            yield place
+    yield from count(len(_COLOURS) * len(_MARKERS))
+
+
+def _look(place: int) -> Style:
+    marker, size = _MARKERS[place % len(_MARKERS)]
+    return Style(_COLOURS[place % len(_COLOURS)], marker, size)
 
 
 def shade(colour: str, share: float) -> tuple[float, float, float]:

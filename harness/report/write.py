@@ -12,23 +12,33 @@ from harness.report import records
 from harness.report.facts import SuiteFacts
 from harness.report.latex import latex
 from harness.report.markdown import choices_markdown, markdown
+from harness.report.page import page
 from harness.report.recorded import RECORDED, recorded_json
 from harness.report.table import Table, tables
 from harness.store.atomic import write_bytes
 from harness.store.rows import Row
 
 PICTURE_FORMATS: tuple[Literal["png", "pdf"], ...] = ("png", "pdf")
-FORMATS = ("md", "latex", "csv", *PICTURE_FORMATS)
+DEFAULT_FORMATS = ("md", "latex", "csv", *PICTURE_FORMATS)
+FORMATS = (*DEFAULT_FORMATS, "html")
+"""The page holds five megabytes of script and every cell's curve: it is written when asked for."""
 ALIASES = {"markdown": "md", "tex": "latex"}
 Pictures = dict[str, list[tuple[str, str]]]
 
 
-def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+def write_report(
+    rows: Sequence[Row],
+    facts: SuiteFacts,
+    folder: Path,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    command: Sequence[str] = (),
+) -> list[Path]:
     """Writes the report's files and gives their paths.
 
     `md`: report.md. `latex`: report.tex. `csv`: table.csv, differences.csv, rows.csv, rows.jsonl, curves.csv and
     recorded.json, and fair.csv where lines compete at equal budgets.
-    `png`, `pdf`: pareto_macs, pareto_params, widths, curves; with several backbones, each with the backbone's name.
+    `png`, `pdf`: pareto_macs, pareto_params, widths, gates, curves, cost, and pareto_latency where it was timed; with
+    several backbones, each with the backbone's name. `html`: report.html, one page that needs no other file.
     With published rows also published.csv; with studies studies.csv;
     with a supernet also choices.md, choices.csv and the pictures of choices.
 
@@ -37,6 +47,7 @@ def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: 
         facts: of the suite.
         folder: where the files go; made if it is not there.
         formats: which; the report shows the pictures that are written with it.
+        command: the words of what runs the suite, for the page; empty where it is not known.
 
     Raises:
         UserError: a format is unknown, a published table does not exist, or a file cannot be written.
@@ -50,6 +61,8 @@ def write_report(rows: Sequence[Row], facts: SuiteFacts, folder: Path, formats: 
     pictures = _pictures(made, facts, [kind for kind in PICTURE_FORMATS if kind in wanted], files)
     texts = report_texts(made, rows, facts, pictures)
     files |= {name: text().encode() for name, (kind, text) in texts.items() if kind in wanted}
+    if "html" in wanted:
+        files["report.html"] = page(rows, made, facts, command).encode()
     for name, content in files.items():
         write_bytes(folder / name, content)
     return [folder / name for name in files]

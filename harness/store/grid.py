@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.plan.stages import Chain, chain_of
+from harness.store.latencies import kept, of_most
 from harness.store.leases import live
 from harness.store.ledger import Ledger
 from harness.store.rows import Row, build_row
@@ -46,7 +47,10 @@ def look(cells: list[Cell], results: Path, ledger: Ledger) -> Grid:
 
 def rows_of(grid: Grid, ledger: Ledger) -> list[Row]:
     """One row a cell."""
-    return [
+    rows = [
         build_row(chain, ledger, state.state, state.reason)
         for chain, state in zip(grid.chains, grid.states, strict=True)
     ]
+    timed = kept(ledger)
+    known = of_most({row.key: timed[row.key] for row in rows if row.key in timed})
+    return [replace(row, latency=known.get(row.key)) for row in rows] if known else rows

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -69,6 +71,18 @@ class Latency:
 def keep(ledger: Ledger, latency: Latency) -> None:
     """Writes a measurement to the ledger."""
     ledger.append("done", latency.key, KIND, asdict(latency))
+
+
+def of_most(found: Mapping[str, Sequence[Latency]]) -> dict[str, Latency]:
+    """{key of a measure stage: its latency under the settings that most networks were timed with}.
+
+    Networks that were timed under other settings alone are left out: their times cannot be compared.
+    """
+    counted = Counter(one.settings for many in found.values() for one in many)
+    if not counted:
+        return {}
+    chosen = max(counted, key=lambda settings: (counted[settings], json.dumps(asdict(settings))))
+    return {of: one for of, many in found.items() for one in many if one.settings == chosen}
 
 
 def kept(ledger: Ledger) -> dict[str, tuple[Latency, ...]]:

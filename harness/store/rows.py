@@ -10,12 +10,22 @@ from typing import Any, Literal, Protocol
 from harness.data.batches import steps_per_epoch
 from harness.plan.stages import Chain, training_images
 from harness.registry import method
+from harness.store.latencies import Latency
 from harness.store.ledger import Ledger
 from harness.store.studies import Bill, StudyRecord, study_record
 from harness.suite.cell import Cell
 from harness.suite.protocol import SCRATCH_CAP
 
 State = Literal["waiting", "running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class GateHistogram:
+    """How the factors of all gates are spread after an epoch: counts in equal bins from `low` to `high`."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class CurvePoint:
         loss: mean training loss (cross-entropy and penalty together).
         train_top1: share of the (augmented) training images classified right, 0..1.
         held_out_top1: on the held-out images, 0..1; None where the recipe trains on them.
+        gates: where the epoch trained gates.
     """
 
     stage: str
@@ -35,6 +46,7 @@ class CurvePoint:
     loss: float
     train_top1: float
     held_out_top1: float | None
+    gates: GateHistogram | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +119,17 @@ class Row:
         tried_epochs: epochs of fine-tuning that was tried and not taken; its MACs and seconds are in the bill.
         training_macs: multiply-adds of all training that the cell needed, shared stages counted in full.
         device_seconds: of all its stages, shared ones in full.
+        stage_macs: {stage: its share of training_macs}. "compress" is that of all candidates; apart are what the
+            networks cost that a search tried ("networks"), fine-tuning that was tried and not taken ("choose") and the
+            study ("study").
+        stage_seconds: {stage: its share of device_seconds}, "measure" included.
         search: what the networks that a search tried cost, in the two figures before; zeros where nothing was tried.
         train_images: how many images its weights were trained on.
         widths: {group: (kept, of how many)} of the groups that could be cut, in the network's order.
         strength: (name, value stated in the suite or solved for, factor by which the recipe's steps scale it), or None.
         curve: one point an epoch.
         notes: phrases that a reader must know.
+        latency: of its network, if it was timed under the settings that most of the grid's networks were.
         provenance: commit, versions, device, threads and so on of the measuring stage.
         key: content key of the measuring stage.
         study: the study that its parameters come from, once that has ended. What it took is in `training_macs` and
@@ -139,16 +156,24 @@ class Row:
     tried_epochs: int = 0
     training_macs: int | None = None
     device_seconds: float | None = None
+    stage_macs: dict[str, int] = field(default_factory=dict)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
     search: SearchBill = SearchBill()
     train_images: int | None = None
     widths: dict[str, tuple[int, int]] = field(default_factory=dict)
     strength: tuple[str, float, float] | None = None
     curve: tuple[CurvePoint, ...] = ()
     notes: tuple[str, ...] = ()
+    latency: Latency | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     key: str = ""
     study: StudyRecord | None = None
     tuning_epochs: int = 0
+
+    @property
+    def latency_seconds(self) -> float | None:
+        """Median of a forward pass of a whole batch."""
+        return self.latency.median if self.latency is not None else None
 
 
 def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
@@ -179,14 +204,25 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
     cuttable = set(deciding["cuttable"])
     epochs: dict[str, int] = {}
     tried = 0
+    stage_macs: dict[str, int] = {}
+    stage_seconds: dict[str, float] = {}
     for stage, facts in zip(own, all_told, strict=True):
+        name = "compress" if stage.kind == "trim" else stage.kind
         if stage.kind == "finetune" and chosen not in {None, stage.key}:
+            name = "choose"
             tried += int(facts.get("epochs", 0))
         elif stage.kind not in {"measure", "choose"}:
-            name = "compress" if stage.kind == "trim" else stage.kind
             epochs[name] = epochs.get(name, 0) + int(facts.get("epochs", 0))
+        stage_macs[name] = stage_macs.get(name, 0) + int(facts.get("training_macs", 0))
+        stage_seconds[name] = stage_seconds.get(name, 0.0) + float(facts.get("seconds", 0.0))
     study = study_record(cell, ledger)
     tuning = study.bill({stage.key for stage in own}) if study is not None else Bill(0, 0, 0.0)
+    search = SearchBill(**deciding.get("search", {}))
+    if search.evaluations and not chain.borrowed:
+        stage_macs |= {"compress": stage_macs["compress"] - search.macs, "networks": search.macs}
+        stage_seconds |= {"compress": stage_seconds["compress"] - search.seconds, "networks": search.seconds}
+    if study is not None:
+        stage_macs["study"], stage_seconds["study"] = tuning.training_macs, tuning.seconds
     shown_curve = [told.get("dense", {}), deciding if not chain.borrowed else {}, told["finetune"]]
     notes = []
     if cell.scratch == "macs" and chain.controlled_macs:
@@ -210,17 +246,27 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         tried_epochs=tried,
         training_macs=sum(int(facts.get("training_macs", 0)) for facts in all_told) + tuning.training_macs,
         device_seconds=sum(float(facts.get("seconds", 0.0)) for facts in all_told) + tuning.seconds,
-        search=SearchBill(**deciding.get("search", {})),
+        stage_macs={name: macs for name, macs in stage_macs.items() if macs},
+        stage_seconds=stage_seconds,
+        search=search,
         train_images=told["finetune"].get("train_images"),
         widths={name: (int(kept), int(size)) for name, (kept, size) in deciding["widths"].items() if name in cuttable},
         strength=strength,
-        curve=tuple(CurvePoint(**point) for facts in shown_curve for point in facts.get("curve", ())),
+        curve=tuple(_curve_point(point) for facts in shown_curve for point in facts.get("curve", ())),
         notes=(*_notes(chain, all_told), *notes),
         provenance=measured.get("provenance", {}),
         key=measure.key,
         study=study,
         tuning_epochs=tuning.epochs,
     )
+
+
+def _curve_point(told: dict[str, Any]) -> CurvePoint:
+    gates = told.get("gates")
+    if gates is None:
+        return CurvePoint(**told)
+    spread = GateHistogram(float(gates["low"]), float(gates["high"]), tuple(map(int, gates["counts"])))
+    return CurvePoint(**{**told, "gates": spread})
 
 
 def _notes(chain: Chain, told: list[dict[str, Any]]) -> tuple[str, ...]:

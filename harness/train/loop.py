@@ -93,6 +93,7 @@ def train_epochs(
     checkpoint: Checkpoint | None = None,
     watch: Watch | None = None,
     before_epoch: Callable[[int], None] | None = None,
+    observe: Callable[[], dict[str, Any]] | None = None,
 ) -> Progress:
     """Trains as many epochs as the learning rates are for; goes on from the checkpoint if there is one.
 
@@ -103,6 +104,7 @@ def train_epochs(
         stage: the curve's label.
         before_epoch: called with the epoch (from 0 in this call) before it starts; must be a function of the epoch
             alone, because after an interruption it is called again for the last finished epoch.
+        observe: called after each epoch; what it gives (JSON values) is added to the epoch's point of the curve.
 
     Raises:
         StageFailure: the loss is not finite ("diverged").
@@ -143,6 +145,7 @@ def train_epochs(
                     "loss": loss,
                     "train_top1": right,
                     "held_out_top1": held_out,
+                    **(observe() if observe is not None else {}),
                 }
             )
             images = len(source.train)

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from harness.report.facts import SuiteFacts
-from harness.store.rows import CurvePoint, Row
+from harness.store.rows import CurvePoint, GateHistogram, Row
 from harness.suite.cell import Budget, Cell, DataChoice
 from harness.suite.recipe import RECIPES, Epochs, Recipe
 
@@ -80,8 +80,19 @@ def curve(epochs: dict[str, int], end: float, noise: random.Random, held_out: bo
             reached = end * (1 - 0.75 * (1 - progress) ** 6) - (0.06 if inside < 2 and stage == "finetune" else 0)
             reached += noise.gauss(0, 0.008)
             loss = 2.3 * (1 - progress) ** 3 + 0.02 + (0.25 if stage == "compress" else 0) + abs(noise.gauss(0, 0.01))
-            points.append(CurvePoint(stage, len(points), loss, min(reached + 0.02, 1.0), reached if held_out else None))
+            gates = annealed(inside + 1, length) if stage == "compress" else None
+            accuracies = (min(reached + 0.02, 1.0), reached if held_out else None)
+            points.append(CurvePoint(stage, len(points), loss, *accuracies, gates))
     return tuple(points)
+
+
+def annealed(epoch: int, epochs: int, closed: float = 0.6) -> GateHistogram:
+    """A thousand gates that leave the middle for both ends."""
+    counts = [0] * 40
+    for number in range(1000):
+        end, way = (0.0 if number < 1000 * closed else 1.0), (epoch / epochs) ** (0.2 + number % 10 / 5)
+        counts[min(int((0.5 + (end - 0.5) * way) * 40), 39)] += 1
+    return GateHistogram(0.0, 1.0, tuple(counts))
 
 
 def grid(
@@ -138,6 +149,11 @@ def grid(
             paper_flops=macs + round(8_970 * share),
             paper_params=params,
             epochs=epochs,
+            stage_macs={
+                stage: 150_000 * length * (macs if stage == "finetune" else dense_macs)
+                for stage, length in epochs.items()
+            },
+            stage_seconds={stage: 8.0 * length for stage, length in epochs.items()} | {"measure": 2.0},
             curve=curve(epochs, top1, noise, not recipe.all_train) if curves else (),
             widths={
                 f"features.{number}": (max(1, round(size * share**0.5 * noise.uniform(0.7, 1.1))), size)

@@ -7,20 +7,25 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from harness import registry
+from harness.report.cost_plot import cost
 from harness.report.curves_plot import curves
 from harness.report.facts import SuiteFacts
 from harness.report.figure import rendered, round_numbers, settings
+from harness.report.gates_plot import gates, spreads
 from harness.report.pareto_plot import pareto
 from harness.report.plots import figures
 from harness.report.style import styles
 from harness.report.table import Table, tables
 from harness.report.widths_plot import widths
-from harness.store.rows import Row
+from harness.store.latencies import Latency, Settings
+from harness.store.rows import CurvePoint, GateHistogram, Row
 
-from .made_up import SHORT, budgeted, cell, done, facts, grid
+from .made_up import DENSE_MACS, PAPER, SHORT, budgeted, cell, done, facts, grid
 from .made_up_networks import mobilenetv2, network_rows, resnet56, supernet
 
 VGG = "dnal_2022 / CIFAR-10 / VGG16"
@@ -28,7 +33,9 @@ MAKERS: dict[str, Callable[[Table, SuiteFacts], Figure | None]] = {
     "pareto_macs": lambda table, suite: pareto(table, "macs", suite),
     "pareto_params": lambda table, suite: pareto(table, "params", suite),
     "widths": lambda table, suite: widths(table),
+    "gates": lambda table, suite: gates(table),
     "curves": lambda table, suite: curves(table),
+    "cost": cost,
 }
 SEVEN = (1e-5, 5e-5, 1e-4, 2e-4, 3e-4, 4e-4, 5e-4)
 
@@ -57,16 +64,48 @@ def legend(figure: Figure) -> list[str]:
 
 def test_every_method_has_one_look_that_others_do_not_share() -> None:
     looks = styles(["dense", "dnal", "l1_norm", "random", "uniform", "fpgm", "hrank", "chip", "nisp"])
-    assert len({look.colour for look in looks.values()}) == len(looks)
-    assert len({look.marker for look in looks.values()}) == len(looks)
+    assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
 
 
-def test_a_shipped_method_looks_the_same_in_every_picture() -> None:
-    assert styles(["dnal", "random"])["dnal"] == styles(["chip", "dnal", "zeta"])["dnal"]
+def test_a_registered_method_looks_the_same_in_every_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "methods", lambda: dict.fromkeys(["dnal", *(f"method_{n}" for n in range(20))]))
+    for name in ("dnal", "method_3", "method_17"):
+        assert styles([name])[name] == styles(["chip", "dnal", "random", "zeta", "method_1", name])[name]
 
 
-def test_all_four_pictures_come_from_a_whole_suite() -> None:
-    assert set(drawn(grid())) == {"pareto_macs", "pareto_params", "widths", "curves"}
+def test_no_two_of_thirty_methods_look_alike_even_in_grey(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["dense", "dnal", "l1_norm", "random", "uniform", *(f"method_{number}" for number in range(30))]
+    monkeypatch.setattr(registry, "methods", lambda: dict.fromkeys(names))
+    looks = list(styles(names).values())
+    for number, one in enumerate(looks):
+        for other in looks[:number]:
+            assert one.marker != other.marker or abs(lightness(one.colour) - lightness(other.colour)) > 7
+
+
+def lightness(colour: str) -> float:
+    """CIELAB L*, 0..100: how light a colour is in a grey print."""
+    shares = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return 116 * luminance ** (1 / 3) - 16 if luminance > 0.008856 else 903.3 * luminance
+
+
+def test_all_pictures_come_from_a_whole_suite() -> None:
+    assert set(drawn(grid())) == {"pareto_macs", "pareto_params", "widths", "gates", "curves", "cost"}
+
+
+def test_a_level_line_joins_the_cheapest_and_the_dearest_seed() -> None:
+    rows = [done(cell("dnal", seed), 0.9, macs) for seed, macs in enumerate((100_000_000, 140_000_000))]
+    axes = picture("pareto_macs", rows).axes[0]
+    ends = [np.asarray(path.get_segments()[0]).tolist() for path in level_lines(axes)]
+    assert ends == [[[100.0, 90.0], [140.0, 90.0]]]
+    same = [done(cell("dnal", seed), 0.9, 100_000_000) for seed in (0, 1)]
+    assert not level_lines(picture("pareto_macs", same).axes[0])
+
+
+def level_lines(axes: Axes) -> list[LineCollection]:
+    lines = [one for one in axes.collections if isinstance(one, LineCollection)]
+    return [line for line in lines if np.ptp(np.asarray(line.get_segments()[0])[:, 0]) > 0]
 
 
 def test_pictures_that_nothing_fills_are_not_made() -> None:
@@ -265,3 +304,56 @@ def test_an_axis_has_a_few_round_numbers(low: float, high: float) -> None:
     found = round_numbers(low, high)
     assert 2 <= len(found) <= 8
     assert all(low <= number <= high for number in found)
+
+
+def test_gates_are_drawn_epoch_by_epoch_as_shares_of_all() -> None:
+    figure = picture("gates", grid(strengths=(1e-4,)))
+    (image,) = figure.axes[0].images
+    shares = np.asarray(image.get_array())
+    assert shares.shape == (40, PAPER.epochs.search)
+    assert shares.sum(axis=0) == pytest.approx(np.ones(PAPER.epochs.search))
+    assert shares[0, -1] + shares[-1, -1] == pytest.approx(1.0)
+    assert shares[10:30, 0].sum() > 0.5
+
+
+def test_gates_of_several_seeds_are_counted_together_whatever_their_range() -> None:
+    def row(seed: int, spread: GateHistogram) -> Row:
+        return done(cell("dnal", seed), 0.9, 10, curve=(CurvePoint("compress", 0, 1.0, 0.5, None, spread),))
+
+    rows = [row(0, GateHistogram(0.0, 1.0, (3, 1))), row(1, GateHistogram(0.0, 4.0, (5, 7)))]
+    (found,) = spreads(tables(rows, facts())[0].entries[0])
+    assert (found.low, found.high, sum(found.counts)) == (0.0, 4.0, 16)
+    middles = {place: count for place, count in enumerate(found.counts) if count}
+    assert middles == {2: 3, 7: 1, 10: 5, 30: 7}  # 0.25, 0.75, 1 and 3 of 4
+
+
+def test_costs_are_stacked_by_stage() -> None:
+    rows = [
+        done(cell("dnal", seed), 0.9, stage_macs={"dense": macs, "compress": 2 * macs}, stage_seconds={"dense": 90.0})
+        for seed, macs in enumerate((10**12, 3 * 10**12))
+    ]
+    left, right = picture("cost", rows).axes
+    bars = [(bar.get_x(), bar.get_width()) for bar in left.patches]  # type: ignore[attr-defined]
+    assert bars == [(0.0, 2.0), (2.0, 4.0)]
+    assert left.get_xlabel() == "Training MACs (T)"
+    assert [bar.get_width() for bar in right.patches if bar.get_width()] == [90.0]  # type: ignore[attr-defined]
+
+
+def test_a_stage_that_the_report_does_not_know_has_a_fill_of_its_own() -> None:
+    row = done(cell("dnal"), 0.9, stage_macs={"dense": 1, "networks": 1, "other": 1, "finetune": 1})
+    figure = picture("cost", [row])
+    assert legend(figure) == ["dense", "other", "networks tried", "fine-tuning"]
+    assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in figure.axes[0].patches}) == 4
+
+
+def test_accuracy_is_drawn_over_latency_once_networks_are_timed() -> None:
+    settings = Settings(16, "cpu", "A processor", 1, channels_last=True, compiled=False)
+    rows = [
+        done(cell(name), top1, macs, latency=Latency("0" * 64, settings, seconds, (seconds, seconds), 9, 1.0, None))
+        for name, top1, macs, seconds in (("dense", 0.9, DENSE_MACS, 0.050), ("random", 0.8, 10**8, 0.020))
+    ]
+    axes = drawn(rows)["pareto_latency"].axes[0]
+    assert axes.get_xlabel() == "Latency (ms), batch 16, log scale"
+    points = [line.get_xydata() for line in axes.lines if line.get_marker() not in ("None", "", None)]
+    assert np.asarray(points)[:, 0].tolist() == [[50.0, 90.0], [20.0, 80.0]]
+    assert "pareto_latency" not in drawn(grid(seeds=(0,)))

@@ -15,11 +15,13 @@ from harness.report.records import (
     differences_csv,
     published_csv,
     report_json,
+    row_records,
     rows_csv,
     rows_jsonl,
     table_csv,
 )
 from harness.report.table import tables
+from harness.store.latencies import Latency, Settings
 from harness.store.rows import Row
 
 from .made_up import cell, done, facts, failed, grid, waiting
@@ -46,10 +48,10 @@ def test_the_tables_digits_are_the_csvs_rounded() -> None:
     ]
 
 
-def test_rows_hold_every_field_but_the_curve() -> None:
+def test_rows_hold_every_field_that_is_known_but_the_curve() -> None:
     row = grid(strengths=(1e-4,), seeds=(0,))[1]
     [record] = [json.loads(line) for line in rows_jsonl([row]).splitlines()]
-    names = {field.name for field in dataclasses.fields(Row)} - {"cell", "curve", "study"}
+    names = {field.name for field in dataclasses.fields(Row)} - {"cell", "curve", "study", "latency"}
     assert names <= record.keys()
     assert "curve" not in record
     assert record["top1"] == row.top1
@@ -105,3 +107,14 @@ def test_the_json_document_is_json_and_counts_the_cells() -> None:
     assert len(made["published"]["rows"]) == 11
     assert made["entries"][0]["model"] == "Dense"
     assert len(made["differences"]) == 5
+
+
+def test_costs_by_stage_and_latencies_are_columns_only_where_they_are_known() -> None:
+    plain = done(cell("dense"), 0.9)
+    assert not {"stage_macs", "stage_seconds", "latency"} & set(row_records([plain])[0])
+    settings = Settings(16, "cpu", "A processor", 1, channels_last=True, compiled=False)
+    timed = done(cell("dense", 1), 0.9, latency=Latency("0" * 64, settings, 0.02, (0.02, 0.02), 9, 1.0, None))
+    first, second = row_records([plain, timed])
+    assert first["latency"] is None
+    assert second["latency"]["median"] == 0.02
+    assert second["latency"]["settings"]["batch"] == 16

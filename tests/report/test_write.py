@@ -17,7 +17,9 @@ from .made_up import cell, facts, grid, waiting
 def test_all_formats_are_written(tmp_path: Path) -> None:
     paths = write_report(grid(seeds=(0,)), facts(), tmp_path / "new" / "report")
     pictures = {
-        f"{name}.{kind}" for name in ("pareto_macs", "pareto_params", "widths", "curves") for kind in ("png", "pdf")
+        f"{name}.{kind}"
+        for name in ("pareto_macs", "pareto_params", "widths", "gates", "curves", "cost")
+        for kind in ("png", "pdf")
     }
     texts = {"report.md", "report.tex", "table.csv", "differences.csv", "rows.csv", "rows.jsonl", "curves.csv"}
     texts |= {"fair.csv", "recorded.json"}
@@ -40,7 +42,8 @@ def test_the_markdown_links_the_pictures_written_with_it(tmp_path: Path) -> None
     linked = [
         line.split("](")[1][:-1] for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("![")
     ]
-    assert linked == ["pareto_macs.png", "pareto_params.png", "widths.png", "curves.png"]
+    names = ("pareto_macs", "pareto_params", "widths", "gates", "curves", "cost")
+    assert linked == [f"{name}.png" for name in names]
     assert all((tmp_path / name).is_file() for name in linked)
 
 
