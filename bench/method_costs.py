@@ -88,7 +88,7 @@ def table() -> str:
         "",
         "What `python bench/method_costs.py` prints. Ratios are to `l1_norm` in the same table at half the MACs: dense",
         "training and plain fine-tuning, for the same total of epochs. A method that learns gates is billed for the",
-        "searches of all its candidates. [The reference](../../docs/reference_methods.md) has the invariants that are tested.",
+        "searches of all its candidates. Tested invariants are in [the reference](../../docs/reference_methods.md).",
         "",
         "| method | lines of code | shared with others | " + " | ".join(titles) + " |",
         "|---|---:|---:|" + "---:|" * len(titles),

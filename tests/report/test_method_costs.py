@@ -15,9 +15,7 @@ def test_the_committed_table_is_what_rows_and_sources_give() -> None:
 
 def test_comments_docstrings_and_blank_lines_are_no_code(tmp_path: Path) -> None:
     path = tmp_path / "method.py"
-    text = (
-        '"""A text\nof two lines."""\n\n# why\nx = [\n    1,  # one\n]\n\n\ndef f():\n    """Says."""\n    return 1\n'
-    )
+    text = '"""A text\nof two lines."""\n\n# why\nx = [\n    1,  # one\n]\n\n\ndef f():\n    """Says"""\n    return 1\n'
     path.write_text(text)
     assert code_lines(path) == 5
 
