@@ -18,7 +18,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds what a wheel of this checkout installs."""
     wheels = tmp_path_factory.mktemp("wheels")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(wheels), str(ROOT)]
-    done = subprocess.run(build, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(build, capture_output=True, text=True, timeout=900, check=False)
     if done.returncode != 0 and "hatchling" in done.stderr:
         pytest.skip("the build backend cannot be fetched here")
     assert done.returncode == 0, done.stderr
@@ -34,7 +34,7 @@ def harness(site: Path, folder: Path, *words: str) -> subprocess.CompletedProces
     environment = {**os.environ, "PYTHONPATH": str(site)}
     command = [sys.executable, "-m", "harness", *words]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, cwd=folder, env=environment, check=False
+        command, capture_output=True, text=True, timeout=900, cwd=folder, env=environment, check=False
     )
 
 

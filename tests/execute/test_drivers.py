@@ -25,7 +25,7 @@ def grid() -> list[Cell]:
 def drive(results: Path, together: Barrier) -> None:
     """What one driver's process does."""
     job.run_stage = slow_fake_stage
-    together.wait(timeout=120)
+    together.wait(timeout=600)
     assert work(grid(), results).count("done") == len(grid())
 
 
@@ -36,7 +36,7 @@ def test_two_drivers_at_once_run_no_stage_twice(tmp_path: Path) -> None:
     for driver in drivers:
         driver.start()
     for driver in drivers:
-        driver.join(timeout=120)
+        driver.join(timeout=600)
     assert [driver.exitcode for driver in drivers] == [0, 0]
     found = look(grid(), tmp_path, Ledger(tmp_path))
     stages = {stage.key for chain in found.chains for stage in chain.stages}
