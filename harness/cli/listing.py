@@ -21,7 +21,10 @@ class What(StrEnum):
     recipes = "recipes"
 
 
-def listing(what: Annotated[What, typer.Argument(metavar="WHAT")], as_json: JsonOption = False) -> None:
+def listing(
+    what: Annotated[What, typer.Argument(metavar="WHAT", help="methods, backbones, datasets, suites or recipes.")],
+    as_json: JsonOption = False,
+) -> None:
     """List methods, backbones, datasets, suites or recipes."""
     rows = {
         What.methods: _methods,

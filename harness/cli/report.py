@@ -157,9 +157,9 @@ def _told(checked: Sequence[Checked]) -> None:
     print(f"{counted}: all are what the rows give")
 
 
-def write(suite: Suite, rows: list[Row], folder: Path, formats: list[str]) -> list[Path]:
+def write(suite: Suite, rows: list[Row], folder: Path, formats: list[str], command: tuple[str, ...] = ()) -> list[Path]:
     """Writes the report of a run into a folder of its results, and gives the files' paths."""
-    return _written(rows, suite_facts(suite), folder, formats, folder.parent)
+    return _written(rows, suite_facts(suite), folder, formats, folder.parent, command)
 
 
 def _written(

@@ -63,6 +63,7 @@ def run(
 ) -> None:
     """Run what is missing of a suite, then write its tables and plots."""
     from harness.cli.plan import print_plan
+    from harness.cli.report import run_command
     from harness.paths import data_folder
     from harness.store.grid import look
     from harness.store.ledger import Ledger
@@ -73,6 +74,7 @@ def run(
     deadline = None if time_budget is None else started + seconds_of(time_budget)
     declared = load_suite(suite, profile, set_ or [])
     folder = results_folder(declared, results)
+    ran = run_command(suite, results, profile, set_ or [])
     everything = list(declared.cells)
     cells = with_partners(everything, select(everything, only))
     if dry_run:
@@ -86,7 +88,7 @@ def run(
     if _all_ended(grid):
         print(f"{declared.name}: nothing to do, {grid.count('done')} of {len(cells)} cells are done in {folder}")
         if not (folder / "report" / "report.md").exists():
-            _report(declared, folder, ledger)
+            _report(declared, folder, ledger, ran)
         raise typer.Exit(_closing(grid))
     images = data_folder(data)
     _check_data(declared, images)
@@ -95,7 +97,7 @@ def run(
     _keep_facts(declared, images, folder)
     stopped = _execute(declared, cells, folder, images, ledger, executor, address, deadline, checkpoint_every)
     grid = look(cells, folder, ledger)
-    _report(declared, folder, ledger)
+    _report(declared, folder, ledger, ran)
     _summary(declared, grid, time.time() - started, folder)
     failed = _closing(grid)
     raise typer.Exit(stopped or failed)
@@ -218,13 +220,13 @@ def _check_device(suite: Suite, executor: Executor) -> None:
             raise UserError(f"{suite.name} asks for a GPU (resources.gpu), and there is none here")
 
 
-def _report(suite: Suite, folder: Path, ledger: Ledger) -> None:
-    from harness.cli.report import FORMATS, write
+def _report(suite: Suite, folder: Path, ledger: Ledger, command: tuple[str, ...]) -> None:
+    from harness.cli.report import ALL_FORMATS, write
     from harness.store.grid import look, rows_of
 
     rows = rows_of(look(list(suite.cells), folder, ledger), ledger)
     if any(row.state == "done" for row in rows):
-        write(suite, rows, folder / "report", list(FORMATS))
+        write(suite, rows, folder / "report", list(ALL_FORMATS), command)
 
 
 def _closing(grid: Grid) -> int:

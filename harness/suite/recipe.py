@@ -43,12 +43,14 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: Epochs
+    epochs: Annotated[Epochs, Field(description="lengths of the stages")]
     batch: Annotated[int, Field(ge=2, le=65536, description="images a step")] = 64
-    lr: Annotated[float, Field(gt=0, le=10)] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 1e-4
-    schedule: Literal["step", "cosine", "constant"] = "step"
+    lr: Annotated[float, Field(gt=0, le=10, description="learning rate at the start of the schedule")] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of SGD")] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, lt=1, description="of all weights")] = 1e-4
+    schedule: Annotated[
+        Literal["step", "cosine", "constant"], Field(description="how the learning rate falls over the epochs")
+    ] = "step"
     milestones: Annotated[
         tuple[Annotated[float, Field(gt=0, lt=1)], ...],
         Field(description="of the step schedule, as fractions of its length"),
@@ -85,7 +87,7 @@ class Recipe(BaseModel):
             exclude_if=lambda rate: rate == "base",
         ),
     ] = "base"
-    augment: bool = True
+    augment: Annotated[bool, Field(description="crop and mirror the training images at random")] = True
     crop_scale: Annotated[
         float | None,
         Field(
@@ -102,8 +104,10 @@ class Recipe(BaseModel):
             exclude_if=_unset,
         ),
     ] = False
-    channels_last: bool = True
-    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: Annotated[bool, Field(description="memory format of images and weights")] = True
+    precision: Annotated[
+        Literal["float32", "bfloat16"], Field(description="bfloat16: forward passes run under autocast")
+    ] = "float32"
     calibrated: Annotated[
         bool,
         Field(description="lr and weight decay were chosen by a calibration at full length, or the paper states them"),

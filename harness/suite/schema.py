@@ -33,7 +33,7 @@ class _Block(BaseModel):
 class DatasetBlock(_Block):
     """Which images."""
 
-    name: str
+    name: Annotated[str, Field(description="as `list datasets` prints it")]
     train_images: Annotated[int | None, Field(ge=1, description="the first so many training images only")] = None
 
 
@@ -66,17 +66,17 @@ class SuiteFile(_Block):
     suite: Annotated[str, Field(description="its name, which also names the folder of its results")]
     title: Annotated[str | None, Field(description="heading of the table")] = None
     published: Annotated[str | None, Field(description="rows to show beside ours: PAPER / DATA SET / BACKBONE")] = None
-    dataset: DatasetBlock
-    backbones: Annotated[list[str], Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    recipe: dict[str, Any]
+    dataset: Annotated[DatasetBlock, Field(description="the images; a name alone is short for its mapping")]
+    backbones: Annotated[list[str], Field(min_length=1, description="networks, as `list backbones` prints them")]
+    seeds: Annotated[list[Seed], Field(min_length=1, description="each cell runs once with each")]
+    recipe: Annotated[dict[str, Any], Field(description="how weights are trained; a name alone is short for `use`")]
     track: Annotated[
         Track | Annotated[tuple[Track, ...], Field(min_length=1)],
         Field(description="where the methods start from; a list is an axis of every entry that states none"),
     ] = DEFAULT_TRACK
-    methods: Annotated[list[Any], Field(min_length=1)]
-    resources: Resources = Resources()
-    report: ReportBlock = ReportBlock()
+    methods: Annotated[list[Any], Field(min_length=1, description="the rows of the table")]
+    resources: Annotated[Resources, Field(description="what one running cell takes")] = Resources()
+    report: Annotated[ReportBlock, Field(description="what the report shows")] = ReportBlock()
 
 
 TOP_LEVEL = (*SuiteFile.model_fields, PROFILES)
