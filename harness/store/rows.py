@@ -223,7 +223,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         stage_seconds |= {"compress": stage_seconds["compress"] - search.seconds, "networks": search.seconds}
     if study is not None:
         stage_macs["study"], stage_seconds["study"] = tuning.training_macs, tuning.seconds
-    shown_curve = [told.get("dense", {}), deciding if not chain.borrowed else {}, told["finetune"]]
+    searched = (ledger.result(deciding["chosen"]) or {}) if "chosen" in deciding else deciding
+    shown_curve = [told.get("dense", {}), searched if not chain.borrowed else {}, told["finetune"]]
     notes = []
     if cell.scratch == "macs" and chain.controlled_macs:
         notes.append(_matched(sum(epochs.values()), told["finetune"]["training_macs"], chain))
