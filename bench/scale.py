@@ -1,6 +1,6 @@
 """How long `report`, `plan` and `--help` take as suites grow, as a user sees it: whole processes, wall clock.
 
-    python bench/scale.py            # prints the table of results/measured/scale.md
+    python bench/scale.py
 
 Rows are made up (tests/report/made_up.py), so that there can be ten thousand; the report is made of them by
 `report --recorded`. Each figure is the middle one of three runs; the first plan, which counts the network, is left out.
