@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from harness.errors import UserError
 from harness.measure.exclusive import alone, shared
 from harness.measure.latency import Run, peak_memory, time_networks
 from harness.store.latencies import kept
@@ -109,9 +110,12 @@ def test_it_is_refused_while_a_cell_runs_on_the_machine(tmp_path: Path) -> None:
 
 
 def test_cells_may_run_side_by_side() -> None:
-    with shared(), shared():
-        pass
-    with alone():
+    with shared():
+        with shared(), pytest.raises(UserError, match="cells are running"), alone():
+            pass
+        with pytest.raises(UserError, match="cells are running"), alone():
+            pass
+    with alone(), pytest.raises(UserError, match="cells are running"), alone():
         pass
 
 
