@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Callable
 from hashlib import md5
 from pathlib import Path
 from urllib.error import URLError
@@ -72,6 +73,27 @@ def test_a_missing_file_is_refused_by_name(small_cifar: Path) -> None:
     assert not cifar10.present(small_cifar)
     with pytest.raises(UserError, match=r"CIFAR-10 is not complete: .*/data_batch_2 is missing"):
         cifar10.load(small_cifar)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+@pytest.mark.parametrize("act", [cifar10.load, cifar10.fetch])
+@pytest.mark.parametrize("name", ["data_batch_4", "test_batch", "batches.meta"])
+def test_a_pipe_or_a_folder_in_a_files_place_is_refused_by_name(
+    small_cifar: Path, name: str, act: Callable[[Path], object], make: Callable[[Path], None]
+) -> None:
+    path = small_cifar / cifar10.FOLDER / name
+    path.unlink()
+    make(path)
+    assert not cifar10.present(small_cifar)
+    with pytest.raises(UserError) as caught:
+        act(small_cifar)
+    assert str(caught.value) == f"CIFAR-10 cannot be read: {path} is not a file; remove it"
+
+
+def test_nothing_is_downloaded_into_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / CIFAR10.filename)
+    with pytest.raises(UserError, match=f"{CIFAR10.filename} is not a file"):
+        cifar10.fetch(tmp_path)
 
 
 @pytest.mark.parametrize(
