@@ -32,8 +32,15 @@ def load(folder: Path) -> RawData:
     from torchvision.datasets import CIFAR10
 
     _refuse_what_is_no_file(folder)
+
+    class Checked(CIFAR10):
+        """Each part's reader checks the files of both parts, and hashing takes half of the time."""
+
+        def _check_integrity(self) -> bool:
+            return True
+
     try:
-        train, test = (CIFAR10(str(folder), train=part, download=False) for part in (True, False))
+        train, test = CIFAR10(str(folder), train=True), Checked(str(folder), train=False)
     except (RuntimeError, OSError) as error:
         raise UserError(_what_is_wrong(folder, error)) from error
     return RawData(

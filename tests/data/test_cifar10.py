@@ -11,6 +11,7 @@ import numpy
 import pytest
 import torch
 from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_integrity
 
 from harness.data import cifar10
 from harness.data.catalogue import DATA_SETS
@@ -73,6 +74,19 @@ def test_a_missing_file_is_refused_by_name(small_cifar: Path) -> None:
     assert not cifar10.present(small_cifar)
     with pytest.raises(UserError, match=r"CIFAR-10 is not complete: .*/data_batch_2 is missing"):
         cifar10.load(small_cifar)
+
+
+def test_each_file_of_images_is_hashed_once(small_cifar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+
+    def noting(path: str, expected: str | None = None) -> bool:
+        hashed.append(Path(path).name)
+        return check_integrity(path, expected)
+
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", noting)
+    cifar10.load(small_cifar)
+    images = [name for name in hashed if name != "batches.meta"]
+    assert sorted(images) == [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
