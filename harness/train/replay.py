@@ -81,7 +81,7 @@ class Replayed:
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float, held_on: torch.device | None) -> None:
-    """Sets the learning rate of the next step: a number, or for replayed steps the value of a tensor on their device."""
+    """Sets the learning rate of the next step: a number, or where steps are replayed the value of a held tensor."""
     for group in optimiser.param_groups:
         if held_on is None:
             group["lr"] = rate
