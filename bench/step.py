@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from bench.lines import THREADS, Line, interleaved
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bench.lines import THREADS, Line, interleaved
 from bench.profile_words import explained
 from harness.backbones.catalogue import build
 from harness.channels.gates import insert_gates
