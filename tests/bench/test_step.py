@@ -13,6 +13,7 @@ from bench import finetune, step
 from bench.profile_words import BETWEEN, kind_of, shares, words
 from harness.channels.gates import GatedBatchNorm2d
 from harness.channels.graph import ChannelGraph
+from harness.channels.surgery import cut, mask
 from harness.data.catalogue import data_set
 from harness.data.loader import DeviceLoader
 
@@ -44,15 +45,18 @@ def test_gates_as_layers_and_gates_in_batch_norm_are_one_search(network: tuple[n
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-7)
 
 
-def test_the_cut_and_the_masked_network_learn_the_same(network: tuple[nn.Module, ChannelGraph]) -> None:
+def test_the_cut_network_and_both_masked_ones_learn_the_same(network: tuple[nn.Module, ChannelGraph]) -> None:
     plain, graph = network
-    narrow, masked, macs = finetune.cut_and_masked(plain, graph, 5)
-    assert macs > 4.5
-    for each in (narrow, masked):
+    kept, fewer = finetune.selection(plain, graph, 5)
+    assert fewer > 4.5
+    pixels, _ = next(iter(drawn().plain(64)))
+    logits = []
+    for each in (cut(plain, graph, kept), mask(plain, graph, kept), finetune.masked_for_nothing(plain, graph, kept)):
         step.plain(each, drawn())()
-    with torch.no_grad():
-        pixels, _ = next(iter(drawn().plain(64)))
-        torch.testing.assert_close(narrow.eval()(pixels), masked.eval()(pixels), rtol=1e-3, atol=1e-4)
+        with torch.no_grad():
+            logits.append(each.eval()(pixels))
+    for other in logits[1:]:
+        torch.testing.assert_close(logits[0], other, rtol=1e-3, atol=1e-4)
 
 
 def test_shares_of_a_profile_are_of_the_whole() -> None:
