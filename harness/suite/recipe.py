@@ -125,6 +125,12 @@ class Recipe(BaseModel):
         Field(description="lr and weight decay were chosen by a calibration at full length, or the paper states them"),
     ] = True
 
+    @property
+    def arithmetic(self) -> str:
+        """In what weights are trained: "float32", "bfloat16, compiled"."""
+        switches = {"compiled": self.compile, "CUDA graphs": self.cuda_graphs, "deterministic": self.deterministic}
+        return ", ".join([self.precision, *(word for word, on in switches.items() if on)])
+
     @model_validator(mode="after")
     def _lengths_fit(self) -> Self:
         if self.epochs.finetune > self.epochs.schedule:
