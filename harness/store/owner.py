@@ -8,6 +8,14 @@ import socket
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Le, MaxLen
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_Word = Annotated[str, MaxLen(255)]
 
 _PROC = Path("/proc")
 
@@ -26,12 +34,17 @@ class Owner:
         token: a random name of this one lease.
     """
 
-    host: str
-    pid: int
-    started: int | None
-    boot: str | None
-    namespace: str | None
-    token: str
+    host: _Word
+    pid: Annotated[int, Ge(1), Le(2**31 - 1)]
+    started: Annotated[int, Ge(0)] | None
+    boot: _Word | None
+    namespace: _Word | None
+    token: _Word
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Owner:
+        """The owner that a lease file names; raises ValueError if it names none."""
+        return _adapter().validate_json(data, strict=True)
 
     def is_gone(self) -> bool:
         """Whether the process has certainly ended; false wherever this process cannot know, as for other hosts."""
@@ -52,6 +65,13 @@ def this_process() -> Owner:
     """This process as the owner of a new lease."""
     pid = os.getpid()
     return Owner(socket.gethostname(), pid, _start_time(pid), _boot(), _namespace(), secrets.token_hex(8))
+
+
+@cache
+def _adapter() -> TypeAdapter[Owner]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Owner)
 
 
 def _start_time(pid: int) -> int | None:
