@@ -15,7 +15,7 @@ from harness.errors import UserError
 
 LARGEST_TEXT = 2**24
 """Bytes of a small file that is read as a whole: a list of checksums, facts, notes."""
-LARGEST_RECORD = 2**30
+LARGEST_RECORD = 2**28
 """Bytes of recorded rows, and of the hits recorded beside them."""
 LARGEST_WEIGHTS = 2**32
 """Bytes of a file of tensors."""
@@ -80,7 +80,7 @@ def open_to_append(path: Path) -> IO[bytes]:
 
 
 def touch(path: Path) -> float:
-    """Makes a file or renews its time; gives that time, by the clock of the file system. Raises as `read_bytes` does."""
+    """Makes a file or renews its time; gives that time, by the file system's clock. Raises as `read_bytes` does."""
     with open_to_append(path) as file:
         os.utime(file.fileno())
         return os.fstat(file.fileno()).st_mtime

@@ -9,6 +9,7 @@ import typer
 
 from harness.cli import compare, cost, data, doctor, export, latency, listing, merge, new_method, plan, report, run
 from harness.errors import UserError
+from harness.printable import printable
 
 app = typer.Typer(
     name="harness",
@@ -39,7 +40,8 @@ def run_app(arguments: Sequence[str]) -> int:
     except SystemExit as asked:
         return asked.code if isinstance(asked.code, int) else 0
     except UserError as error:
-        print(f"error: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
+        told = printable(str(error))
+        print(f"error: {told}" if "\n" not in told else told, file=sys.stderr)
         return 2
     except BrokenPipeError:
         sys.stderr.close()

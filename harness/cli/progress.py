@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -62,16 +64,9 @@ class Progress:
         notes = progress(self._results)
         lines = [self._head(grid, len(notes))]
         for facts in list(notes.values())[:16]:
-            if "epoch" in facts:
-                lines.append(
-                    f"  {facts['cell']}  {facts['stage']} {facts['epoch']}/{facts['epochs']}  "
-                    f"loss {facts['loss']:.3f}  {facts['images_per_second']:,.0f} img/s"
-                )
-            elif "evaluations" in facts:
-                lines.append(
-                    f"  {facts['cell']}  {facts['stage']}: {facts['evaluations']} networks tried, "
-                    f"the best has {100 * facts['best']:.1f} % held-out"
-                )
+            # Notes are files in the results folder, and not all of them need be ours.
+            with suppress(KeyError, TypeError, ValueError, OverflowError):
+                lines += _stage(facts)
         return lines
 
     def _head(self, grid: Grid, running: int) -> str:
@@ -85,3 +80,18 @@ class Progress:
         left = (len(stages) - finished) / gained * elapsed if gained >= 3 else None
         rest = "" if left is None else f", about {left / 60:.0f} min left"
         return f"{done}/{cells} cells done, {failed} failed · {running} running · {elapsed / 60:.1f} min{rest}"
+
+
+def _stage(facts: Mapping[str, Any]) -> list[str]:
+    """What a running stage noted of itself, if there is anything to tell."""
+    if "epoch" in facts:
+        return [
+            f"  {facts['cell']}  {facts['stage']} {facts['epoch']}/{facts['epochs']}  "
+            f"loss {facts['loss']:.3f}  {facts['images_per_second']:,.0f} img/s"
+        ]
+    if "evaluations" in facts:
+        return [
+            f"  {facts['cell']}  {facts['stage']}: {facts['evaluations']} networks tried, "
+            f"the best has {100 * facts['best']:.1f} % held-out"
+        ]
+    return []

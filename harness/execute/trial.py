@@ -12,6 +12,7 @@ from harness.execute.place import Place
 from harness.plan.stages import Stage, training_images
 from harness.store.leases import acquire
 from harness.store.ledger import Ledger
+from harness.store.told import fault
 from harness.suite.cell import DataChoice
 from harness.train.watch import Watch
 
@@ -136,7 +137,7 @@ class Trial:
         facts = self.ledger.result(key) if self.ledger.state(key) == "done" else None
         if facts is None:
             saved = self.place.checkpoint(key).load()
-            facts = saved[1] if saved is not None else {}
+            facts = saved[1] if saved is not None and fault("finetune", saved[1]) is None else {}
         curve = facts.get("curve", [])
         self._curve = [float(point["held_out_top1"]) for point in curve]
         self._seconds = [float(facts.get("seconds", 0.0)) / len(curve)] * len(curve) if curve else []

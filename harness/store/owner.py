@@ -8,14 +8,11 @@ import socket
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from annotated_types import Ge, Le, MaxLen
+from pydantic import Field, TypeAdapter
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
-_Word = Annotated[str, MaxLen(255)]
+_Word = Annotated[str, Field(max_length=255)]
 
 _PROC = Path("/proc")
 
@@ -35,8 +32,8 @@ class Owner:
     """
 
     host: _Word
-    pid: Annotated[int, Ge(1), Le(2**31 - 1)]
-    started: Annotated[int, Ge(0)] | None
+    pid: Annotated[int, Field(ge=1, lt=2**31)]
+    started: Annotated[int, Field(ge=0)] | None
     boot: _Word | None
     namespace: _Word | None
     token: _Word
@@ -69,8 +66,6 @@ def this_process() -> Owner:
 
 @cache
 def _adapter() -> TypeAdapter[Owner]:
-    from pydantic import TypeAdapter
-
     return TypeAdapter(Owner)
 
 
