@@ -1,4 +1,4 @@
-"""Data is never run: no pickle, no unsafe YAML, no shell, no evaluated text anywhere; and what tries ends in one line."""
+"""Data is never run: no pickle, no unsafe YAML, no shell, no evaluated text; and what tries ends in one line."""
 
 from __future__ import annotations
 

@@ -136,9 +136,9 @@ def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path, what: str) -> 
         else:
             path.touch()
             os.truncate(path, 2**40)
-    with pytest.raises(UserError, match="not a plain file|is a symbolic link|more than the"):
+    with pytest.raises(UserError, match=r"not a plain file|is a symbolic link|more than the"):
         read_recorded(tmp_path / RECORDED)
-    with pytest.raises(UserError, match="not a plain file|is a symbolic link|more than the"):
+    with pytest.raises(UserError, match=r"not a plain file|is a symbolic link|more than the"):
         hits_in(tmp_path)
 
 
