@@ -132,7 +132,7 @@ def _execute(
     from harness.store.grid import look
     from harness.train.watch import Watch
 
-    stop = StopSign(inside(folder, "leases", f"stop-{time.time_ns()}"), deadline)
+    stop = StopSign(folder / "leases" / f"stop-{time.time_ns()}", deadline)
     watch = Watch(should_stop=stop, checkpoint_seconds=checkpoint_every)
     device = "cuda" if suite.resources.gpu else "cpu"
     place = Place(folder, images, device, suite.resources.cpu, watch)
