@@ -15,6 +15,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from harness.errors import UserError
 from harness.store.grid import Grid, look
 from harness.store.leases import progress
 from harness.store.ledger import Ledger
@@ -48,20 +49,24 @@ class Progress:
         if self._console.is_terminal:
             with Live(console=self._console, refresh_per_second=4, transient=True) as display:
                 while not self._stop.wait(1.0):
-                    display.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in self._lines())))
+                    lines = self._lines()
+                    display.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
             return
         last = ""
         pause = 2.0
         while not self._stop.wait(pause):
-            line = self._lines()[0]
+            line = next(iter(self._lines()), last)
             if line.split("·")[0] != last:
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
                 last = line.split("·")[0]
 
     def _lines(self) -> list[str]:
-        """The state of the grid, then one line a running stage."""
-        grid = look(self._cells, self._results, self._ledger)
-        notes = progress(self._results)
+        """The state of the grid, then one line a running stage; nothing while the results folder cannot be read."""
+        try:
+            grid = look(self._cells, self._results, self._ledger)
+            notes = progress(self._results)
+        except UserError:  # the run itself finds it, and says so
+            return []
         lines = [self._head(grid, len(notes))]
         for facts in list(notes.values())[:16]:
             # Notes are files in the results folder, and not all of them need be ours.
