@@ -86,9 +86,9 @@ def touch(path: Path) -> float:
         return os.fstat(file.fileno()).st_mtime
 
 
-def check_plain(path: Path, most: int) -> int:
-    """The size of a plain file, for libraries that open files themselves; raises as `read_bytes` does."""
-    found = path.lstat()
+def check_plain(path: Path, most: int, links: bool = False) -> int:
+    """The size of a plain file, for libraries that open files themselves; arguments and errors as of `read_bytes`."""
+    found = path.stat() if links else path.lstat()
     _check_mode(path, found)
     if found.st_size > most:
         raise Refused(f"{path} has {found.st_size:,} bytes, more than the {most:,} that are read of such a file")

@@ -22,6 +22,7 @@ from harness.inside import LARGEST_RECORD, read_bytes
 from harness.printable import one_line, printable
 from harness.report.facts import SuiteFacts
 from harness.store.rows import CurvePoint, GateHistogram, Row
+from harness.store.told import Epoch, Loss, Share
 from harness.suite.cell import Cell
 
 if TYPE_CHECKING:
@@ -147,10 +148,9 @@ def _row(record: dict[str, Any], cells: Sequence[Cell]) -> Row:
 
 
 _Stage = Annotated[str, Field(max_length=100)]
-_Epoch = Annotated[int, Field(ge=0, le=10**9)]
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Plain = tuple[_Stage, _Epoch, float, float, _Share | None]
-_Gated = tuple[_Stage, _Epoch, float, float, _Share | None, Annotated[tuple[float, ...], Field(min_length=3)]]
+_Plain = tuple[_Stage, Epoch, Loss, Share, Share | None]
+_Gates = Annotated[tuple[Loss, ...], Field(min_length=3)]
+_Gated = tuple[_Stage, Epoch, Loss, Share, Share | None, _Gates]
 
 
 @cache
@@ -169,6 +169,8 @@ def _recorded_point(one: CurvePoint) -> tuple[Any, ...]:
 def _point(
     stage: str, epoch: int, loss: float, train: float, held_out: float | None, gates: Sequence[float] = ()
 ) -> CurvePoint:
+    if gates and (gates[0] >= gates[1] or min(gates[2:]) < 0):
+        raise ValueError(f"epoch {epoch} has gates that no epoch can have")
     spread = GateHistogram(gates[0], gates[1], tuple(map(int, gates[2:]))) if gates else None
     return CurvePoint(stage, epoch, loss, train, held_out, spread)
 

@@ -6,13 +6,15 @@ Digests tell damage, not intent: whoever writes a ledger can compute them. What 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Count = Annotated[int, Field(ge=0, le=10**30)]
 Positive = Annotated[int, Field(gt=0, le=10**30)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Loss = Annotated[float, Field(ge=-1e30, le=1e30)]
+Epoch = Annotated[int, Field(ge=0, le=10**6)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 Size = Annotated[list[Count], Field(min_length=2, max_length=2)]
 
@@ -30,18 +32,24 @@ class _Whole(BaseModel):
 class Gates(_Whole):
     """How gates are spread."""
 
-    low: float
-    high: float
-    counts: list[Count]
+    low: Loss
+    high: Loss
+    counts: Annotated[list[Count], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("it begins where it ends, or behind")
+        return self
 
 
 class Point(_Whole):
     """One epoch."""
 
     stage: str
-    epoch: Count
-    loss: float
-    train_top1: float
+    epoch: Epoch
+    loss: Loss
+    train_top1: Share
     held_out_top1: Share | None
     gates: Gates | None = None
 
