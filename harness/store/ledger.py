@@ -84,6 +84,7 @@ class Ledger:
         self._seen: set[str] = set()
         self._stages: dict[str, _Stage] = {}
         self._unreported: list[Event] = []
+        self._proved: dict[int, Event] = {}
         self._latest = 0.0
         self._was_read = False
         self._guard = threading.RLock()
@@ -190,10 +191,13 @@ class Ledger:
     def _sound(self, event: Event) -> dict[str, Any]:
         """The payload of a "done" or a "failed", once it is sure that it can be used."""
         payload = event.payload
+        if id(event) in self._proved:
+            return payload
         fault = told.failure_fault(payload) if event.event == "failed" else told.fault(event.kind, payload)
         if fault is not None:
             what = f"what it says of the {event.kind} stage {event.key[:12]} cannot be used"
             raise UserError(f"the ledger {self._folder} is damaged: {what}: {one_line(fault)}")
+        self._proved[id(event)] = event
         return payload
 
     def _read_once(self) -> None:
