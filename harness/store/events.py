@@ -98,8 +98,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
 
     The rollback journal is used, not the write-ahead log, which needs shared memory that network file systems lack.
     """
-    hardened.check_files(path)
-    database = hardened.connect(path, "mode=rw", BUSY_SECONDS, threads=True)
+    database = hardened.writer(path, BUSY_SECONDS)
     database.execute("PRAGMA synchronous = FULL")
     return database
 
@@ -130,8 +129,13 @@ def read(path: Path, after: int) -> list[Event]:
         UserError: the file is damaged (names it, and the row where known), of a later version, or cannot be read.
         OSError: the file is not there.
     """
+    with hardened.guard:
+        hardened.check_files(path)
+        return _read(path, after)
+
+
+def _read(path: Path, after: int) -> list[Event]:
     refusal: sqlite3.Error | None = None
-    hardened.check_files(path)
     for way in _ways_to_open(path):
         try:
             with way as database:
@@ -158,7 +162,7 @@ def _ways_to_open(path: Path) -> Iterator[AbstractContextManager[sqlite3.Connect
 
 
 def _opened(path: Path, how: str) -> AbstractContextManager[sqlite3.Connection]:
-    return hardened.connected(path, how, BUSY_SECONDS)
+    return hardened.reader(path, how, BUSY_SECONDS)
 
 
 @contextmanager

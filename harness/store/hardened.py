@@ -16,6 +16,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from harness.inside import Refused, check_plain, inside
 
@@ -30,9 +32,18 @@ _ROLLBACK = b"\x01\x01"
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 """A journal begins with it; it ends with it too only where it names a super-journal."""
 
-_looking = threading.Lock()
-_looked: set[tuple[int, int]] = set()
-"""Device and number of the files whose heads were read; see `_check_head`."""
+guard = threading.RLock()
+"""Held while a file is checked, opened and read; see `_check_head`."""
+
+
+class Writer(sqlite3.Connection):
+    """A connection that may hold locks for long."""
+
+
+Kind = TypeVar("Kind", bound=sqlite3.Connection)
+
+_written: WeakValueDictionary[tuple[int, int], Writer] = WeakValueDictionary()
+"""{(device, number) of a file: the connection by which this process writes to it}."""
 
 
 class Strange(sqlite3.DatabaseError):
@@ -62,7 +73,7 @@ def check_files(path: Path) -> None:
     except FileNotFoundError:  # none, or its writer has just ended its transaction
         return
     if size > len(_JOURNAL_MAGIC) and end_of_file == _JOURNAL_MAGIC:
-        raise Refused(f"{journal} names another file, which no ledger's journal does: remove it to go on without it")
+        raise Refused(f"{journal} names another file, which SQLite would remove, and no ledger's journal names one")
     if len(head) == 28 and head[:8] == _JOURNAL_MAGIC:
         pages, _, page_size = struct.unpack(">III", head[16:])
         if pages * page_size > LARGEST_LEDGER:
@@ -72,42 +83,48 @@ def check_files(path: Path) -> None:
 def _check_head(path: Path) -> None:
     """Refuses a file with a write-ahead log.
 
-    Each file once a process, before the process can hold a lock of it: closing a file gives up all POSIX locks that
-    the process has on it, those of a transaction in another thread too.
+    Not a file that this process writes to, which was checked before: closing a file gives up all POSIX locks that the
+    process has on it, those of a transaction in another thread too.
     """
-    with _looking:
-        found = path.stat()
-        if (found.st_dev, found.st_ino) in _looked:
-            return
-        with path.open("rb") as file:
-            head = file.read(20)
-        if head[:16] == _MAGIC and head[18:] != _ROLLBACK:
-            raise Refused(f"{path} has a write-ahead log, which no ledger has")
-        _looked.add((found.st_dev, found.st_ino))
+    if _identity(path) in _written:
+        return
+    with path.open("rb") as file:
+        head = file.read(20)
+    if head[:16] == _MAGIC and head[18:] != _ROLLBACK:
+        raise Refused(f"{path} has a write-ahead log, which no ledger has")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 @contextmanager
-def connected(path: Path, how: str, wait: float, threads: bool = False) -> Iterator[sqlite3.Connection]:
-    """A connection under `connect`'s rules, closed in the end."""
-    with closing(connect(path, how, wait, threads)) as database:
+def reader(path: Path, how: str, wait: float) -> Iterator[sqlite3.Connection]:
+    """A connection to a file that passed `check_files`, which trusts nothing in it.
+
+    Args:
+        path: the file.
+        how: the query of the URI, such as "mode=ro".
+        wait: seconds for another process's transaction.
+    """
+    with closing(_connect(path, how, wait, sqlite3.Connection)) as database:
         yield database
 
 
-def connect(path: Path, how: str, wait: float, threads: bool = False) -> sqlite3.Connection:
-    """A connection that trusts nothing in the file.
+def writer(path: Path, wait: float) -> Writer:
+    """A connection to write to a file by, usable from several threads; raises as `check_files` does."""
+    with guard:
+        check_files(path)
+        database = _connect(path, "mode=rw", wait, Writer)
+        _written[_identity(path)] = database
+        return database
 
-    Args:
-        path: passed `check_files`.
-        how: the query of the URI, such as "mode=ro".
-        wait: seconds for another process's transaction.
-        threads: whether several threads use it.
-    """
+
+def _connect(path: Path, how: str, wait: float, kind: type[Kind]) -> Kind:
+    uri = f"{path.absolute().as_uri()}?{how}"
     database = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{how}",
-        uri=True,
-        timeout=wait,
-        isolation_level=None,
-        check_same_thread=not threads,
+        uri, uri=True, timeout=wait, isolation_level=None, check_same_thread=kind is not Writer, factory=kind
     )
     try:
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_PAYLOAD)
