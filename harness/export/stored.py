@@ -47,7 +47,8 @@ def stored_network(cell: Cell, results: Path, ledger: Ledger | None = None) -> S
     """
     ledger = Ledger(results) if ledger is None else ledger
     measure = chain_of(cell, LedgerResults(ledger)).measure
-    facts = ledger.result(measure.key) if measure is not None and ledger.state(measure.key) == "done" else None
+    finished = measure is not None and ledger.state(measure.key) == "done"
+    facts = ledger.result(measure.key, "measure") if measure is not None and finished else None
     if measure is None or facts is None:
         raise UserError(f"{cell.label} is not done in {results}: there is no network of it")
     try:

@@ -24,8 +24,9 @@ from typing import IO, Any, Literal
 from harness.errors import UserError
 from harness.inside import inside, open_to_append
 from harness.printable import one_line
-from harness.store import atomic, events, told
+from harness.store import atomic, events
 from harness.store.events import REVOKES, Event, EventKind
+from harness.store.told import Told, failure_fault, fault
 
 State = Literal["done", "failed", "waiting"]
 
@@ -145,11 +146,22 @@ class Ledger:
             self._read_once()
             return self._stages[key].state if key in self._stages else "waiting"
 
-    def result(self, key: str) -> dict[str, Any] | None:
-        """The payload of the stage's last "done", even if it was lost since; None if it was never done."""
-        return self._payload(key, "last_done")
+    def result(self, key: str, *kinds: str) -> Told | None:
+        """The payload of the stage's last "done", even if it was lost since; None if it was never done.
 
-    def failure(self, key: str) -> dict[str, Any] | None:
+        Args:
+            key: of the stage.
+            kinds: of which it must be one; none: it may be of any.
+
+        Raises:
+            UserError: no stage of its kind, or of these kinds, can have told it.
+        """
+        found = self._payload(key, "last_done")
+        if found is not None and kinds and found.kind not in kinds:
+            raise UserError(f"{found.whose} was told by a {found.kind} stage, not by a {' or '.join(kinds)} stage")
+        return found
+
+    def failure(self, key: str) -> Told | None:
         """The payload of the stage's last "failed", even if it was done since; None if it never failed."""
         return self._payload(key, "last_failed")
 
@@ -166,7 +178,7 @@ class Ledger:
             self._read_once()
             return list(self._stages)
 
-    def results_of(self, kind: str) -> list[dict[str, Any]]:
+    def results_of(self, kind: str) -> list[Told]:
         """The payloads of the last "done" of every stage of a kind that is done, in the order of `keys`."""
         with self._guard:
             self._read_once()
@@ -182,21 +194,21 @@ class Ledger:
                 self._lock.close()
             self._database = self._lock = self._file = None
 
-    def _payload(self, key: str, which: Literal["last_done", "last_failed"]) -> dict[str, Any] | None:
+    def _payload(self, key: str, which: Literal["last_done", "last_failed"]) -> Told | None:
         with self._guard:
             self._read_once()
             event: Event | None = getattr(self._stages[key], which) if key in self._stages else None
             return self._sound(event) if event else None
 
-    def _sound(self, event: Event) -> dict[str, Any]:
+    def _sound(self, event: Event) -> Told:
         """The payload of a "done" or a "failed", once it is sure that it can be used."""
-        payload = event.payload
+        whose = f"what the ledger {self._folder} holds of the {event.kind} stage {event.key[:12]}"
+        payload = Told(event.payload, event.kind, whose)
         if id(event) in self._proved:
             return payload
-        fault = told.failure_fault(payload) if event.event == "failed" else told.fault(event.kind, payload)
-        if fault is not None:
-            what = f"what it says of the {event.kind} stage {event.key[:12]} cannot be used"
-            raise UserError(f"the ledger {self._folder} is damaged: {what}: {one_line(fault)}")
+        wrong = failure_fault(payload) if event.event == "failed" else fault(event.kind, payload)
+        if wrong is not None:
+            raise UserError(f"{whose} cannot be used: {one_line(wrong)}")
         self._proved[id(event)] = event
         return payload
 

@@ -195,7 +195,7 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
     if state != "done" or measure is None:
         return Row(cell=cell, state=state, reason=reason, strength=strength, study=study_record(cell, ledger))
     own = chain.own_stages
-    all_told = [ledger.result(stage.key) or {} for stage in own]
+    all_told = [ledger.result(stage.key, stage.kind) or {} for stage in own]
     chosen = next((facts["chosen"] for stage, facts in zip(own, all_told, strict=True) if stage.kind == "choose"), None)
     told = {
         stage.kind: facts
@@ -203,7 +203,7 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         if stage.kind != "finetune" or chosen in {None, stage.key}
     }
     measured = told["measure"]
-    deciding = ledger.result(chain.deciding or "") or {"widths": {}, "cuttable": ()}
+    deciding = ledger.result(chain.deciding or "", "compress", "trim") or {"widths": {}, "cuttable": ()}
     cuttable = set(deciding["cuttable"])
     epochs: dict[str, int] = {}
     tried = 0
@@ -226,7 +226,7 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         stage_seconds |= {"compress": stage_seconds["compress"] - search.seconds, "networks": search.seconds}
     if study is not None:
         stage_macs["study"], stage_seconds["study"] = tuning.training_macs, tuning.seconds
-    searched = (ledger.result(deciding["chosen"]) or {}) if "chosen" in deciding else deciding
+    searched = (ledger.result(deciding["chosen"], "compress") or {}) if "chosen" in deciding else deciding
     shown_curve = [told.get("dense", {}), searched if not chain.borrowed else {}, told["finetune"]]
     notes = []
     if cell.scratch == "macs" and chain.controlled_macs:

@@ -23,7 +23,7 @@ class LedgerResults(Mapping[str, Mapping[str, Any]]):
         result = self._ledger.result(key)
         if result is None or self._ledger.state(key) != "done":
             raise KeyError(key)
-        return result
+        return result if result.kind == "study" else result.of_stage()
 
     def __contains__(self, key: object) -> bool:
         return self._ledger.state(str(key)) == "done"

@@ -10,6 +10,38 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from harness.errors import UserError
+
+
+class Told(dict[str, Any]):
+    """A payload of the ledger; to ask for what it does not tell is a UserError that says whose payload it is.
+
+    Attributes:
+        kind: of the stage that told it.
+        whose: the ledger and the stage, in words.
+    """
+
+    def __init__(self, values: Mapping[str, Any], kind: str, whose: str) -> None:
+        super().__init__(values)
+        self.kind = kind
+        self.whose = whose
+
+    def __missing__(self, name: str) -> Any:
+        raise UserError(f"{self.whose} does not say {name!r}: it is damaged")
+
+    def of_stage(self) -> Told:
+        """What stages tell each other, all of it validated.
+
+        Raises:
+            UserError: it was not told by a stage.
+        """
+        if self.kind not in _STAGES:
+            raise UserError(f"{self.whose} was not told by a stage: it is damaged")
+        return Told({name: self[name] for name in self if name in Done.model_fields}, self.kind, self.whose)
+
+
+_STAGES = ("dense", "compress", "trim", "finetune", "choose", "measure")
+
 Count = Annotated[int, Field(ge=0, le=10**30)]
 Positive = Annotated[int, Field(gt=0, le=10**30)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -134,12 +166,22 @@ class EndedTrial(_Told):
     stages: dict[str, Bill] = {}
 
 
-class EndedStudy(_Told):
+class EndedStudy(_Whole):
     """A study and its trials."""
 
+    cell: str = ""
     trials: list[EndedTrial]
     best: list[Count]
     stages: dict[str, Bill]
+    provenance: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _check_numbers(self) -> Self:
+        if [trial.number for trial in self.trials] != list(range(len(self.trials))):
+            raise ValueError("its trials are not numbered from 0")
+        if any(number >= len(self.trials) for number in self.best):
+            raise ValueError("the best is none of its trials")
+        return self
 
 
 class Conditions(_Whole):

@@ -19,6 +19,7 @@ from harness.inside import Refused
 from harness.store import events, hardened
 from harness.store.events import Event
 from harness.store.ledger import Ledger
+from harness.store.states import LedgerResults
 from tests.store.processes import line, names, start
 from tests.store.test_ledger import IN_A_TRANSACTION
 
@@ -254,7 +255,7 @@ def test_a_result_that_no_stage_gives_is_refused_by_name(tmp_path: Path, kind: s
     ledger = Ledger(tmp_path)
     ledger.append("done", KEY, kind, told)
     for use in (lambda: ledger.result(KEY), lambda: ledger.results_of(kind)):
-        with pytest.raises(UserError, match=f"what it says of the {kind} stage {KEY[:12]} cannot be used: "):
+        with pytest.raises(UserError, match=f"holds of the {kind} stage {KEY[:12]} cannot be used: "):
             use()
 
 
@@ -265,6 +266,36 @@ def test_a_result_that_a_stage_gives_comes_back_as_it_was(tmp_path: Path) -> Non
     found = ledger.result(KEY)
     assert found == told
     assert json.dumps(found) == json.dumps(told)
+
+
+def test_a_result_of_another_kind_of_stage_is_refused(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append("done", KEY, "dense", {})
+    assert ledger.result(KEY, "dense") == {}
+    with pytest.raises(UserError, match="was told by a dense stage, not by a compress or trim stage"):
+        ledger.result(KEY, "compress", "trim")
+
+
+def test_to_ask_a_result_for_what_it_does_not_tell_is_one_line(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append("done", KEY, "dense", {"top1": 0.5})
+    told = ledger.result(KEY)
+    assert told is not None
+    assert told.get("macs") is None
+    with pytest.raises(UserError, match="of the dense stage 0f0f0f0f0f0f does not say 'macs'"):
+        told["macs"]
+
+
+def test_planning_sees_no_more_of_a_result_than_was_validated(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append("done", KEY, "dense", {"top1": 0.5, "best": [3], "trials": "x"})
+    ledger.append("done", "1e" * 32, "other", {"macs": 3})
+    results = LedgerResults(ledger)
+    assert results[KEY] == {"top1": 0.5}
+    with pytest.raises(UserError, match="does not say 'best'"):
+        results[KEY]["best"]
+    with pytest.raises(UserError, match="was not told by a stage"):
+        results["1e" * 32]
 
 
 @pytest.mark.parametrize("text", ["[1]", "3", '"text"', "{", "[" * 100_000, '{"a": ' * 100_000, "9" * 10_000])

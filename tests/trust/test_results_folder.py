@@ -34,13 +34,19 @@ def refused(called: Called, name: str) -> None:
     assert "is a symbolic link" in called.err
 
 
-def commands(at: Path) -> Iterator[Called]:
+def looks(at: Path) -> Iterator[Called]:
+    """Commands that train nothing."""
     results = ("--results", "done")
     yield call(at, "report", "tiny.yaml", *results, "--format", "md,csv")
     yield call(at, "plan", "tiny.yaml", *results)
     yield call(at, "export", "tiny.yaml", *results, "--to", "safetensors")
+
+
+def commands(at: Path) -> Iterator[Called]:
+    """Every command that a results folder is given to."""
+    yield from looks(at)
     yield call(at, "merge", "done", "--into", "joint")
-    yield call(at, "run", "tiny.yaml", *results, "--executor", "inline", "--set", "seeds=[1]")
+    yield call(at, "run", "tiny.yaml", "--results", "done", "--executor", "inline", "--set", "seeds=[1]")
 
 
 @pytest.mark.parametrize("name", ["ledger", "leases", "artifacts", "checkpoints", "report", "networks"])
@@ -214,3 +220,49 @@ def test_notes_of_progress_are_texts_and_numbers(tmp_path: Path) -> None:
         assert leases.progress(tmp_path) == {KEY: {"cell": "\N{REPLACEMENT CHARACTER}[2Ja b", "epoch": 1}}
         note.write_text("[" * 60_000)
         assert leases.progress(tmp_path) == {}
+
+
+def test_what_a_ledger_says_of_a_failure_is_shown_and_not_obeyed(downloaded: Path) -> None:
+    keys = {event.kind: event.key for event in Ledger(downloaded / "done").refresh()}
+    message = "\x1b[2J\u202e<script>x</script> [y](javascript:z)\nsecond line"
+    ledger = Ledger(downloaded / "theirs")
+    ledger.append("failed", keys["dense"], "dense", {"reason": "=crashed", "message": message})
+    ledger.close()
+    called = call(downloaded, "run", "tiny.yaml", "--results", "theirs", "--executor", "inline")
+    assert called.status == 1
+    assert "failed: vgg_digits/digits" in called.err
+    assert all(sign.isprintable() or sign == "\n" for sign in called.err + called.out)
+    assert all(line.startswith(("failed: ", "tiny: ")) or "cells done" in line for line in called.err.splitlines())
+    call(downloaded, "report", "tiny.yaml", "--results", "theirs", "--format", "md,csv,html,latex")
+    for file in (downloaded / "theirs" / "report").iterdir():
+        text = file.read_text()
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert file.suffix in {".json", ".jsonl", ".csv"} or "<script>x" not in text
+
+
+def test_a_pipe_anywhere_in_a_results_folder_stops_no_command(downloaded: Path) -> None:
+    for place in ("datasets.json", "hits.safetensors", "report/report.md", "leases/x.lease", "checkpoints/x"):
+        path = downloaded / "done" / place
+        path.parent.mkdir(exist_ok=True)
+        os.mkfifo(path)
+    for called in commands(downloaded):
+        assert "Traceback" not in called.err
+        assert called.status == 0 or "is a pipe" in called.err
+
+
+@pytest.mark.parametrize("kind", ["other", "dense", "study", "trial"])
+@pytest.mark.parametrize("of", ["measure", "compress", "finetune"])
+def test_a_result_under_the_key_of_another_stage_is_refused_in_one_line(downloaded: Path, of: str, kind: str) -> None:
+    ledger = Ledger(downloaded / "done")
+    (key, *_) = [event.key for event in ledger.refresh() if event.kind == of]
+    told: dict[str, object] = {"trials": [], "best": [], "stages": {}} if kind == "study" else {}
+    ledger.append("done", key, kind, told)
+    ledger.close()
+    for called in looks(downloaded):
+        assert "Traceback" not in called.err
+        assert called.status in {0, 2}
+        if called.status == 2:
+            assert called.err.count("\n") == 1
+            assert "damaged" in called.err or "was told by a" in called.err or "cannot be used" in called.err
+    assert call(downloaded, "report", "tiny.yaml", "--results", "done", "--format", "md").status == 2
