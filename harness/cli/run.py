@@ -27,6 +27,7 @@ from harness.cli.options import (
     writable,
 )
 from harness.errors import UserError
+from harness.inside import inside
 
 if TYPE_CHECKING:
     from harness.execute.stop import StopSign
@@ -87,7 +88,7 @@ def run(
         grid = look(cells, folder, ledger)
     if _all_ended(grid):
         print(f"{declared.name}: nothing to do, {grid.count('done')} of {len(cells)} cells are done in {folder}")
-        if not (folder / "report" / "report.md").exists():
+        if not inside(folder, "report", "report.md").exists():
             _report(declared, folder, ledger, ran)
         raise typer.Exit(_closing(grid))
     images = data_folder(data)
@@ -226,7 +227,7 @@ def _report(suite: Suite, folder: Path, ledger: Ledger, command: tuple[str, ...]
 
     rows = rows_of(look(list(suite.cells), folder, ledger), ledger)
     if any(row.state == "done" for row in rows):
-        write(suite, rows, folder / "report", list(ALL_FORMATS), command)
+        write(suite, rows, inside(folder, "report"), list(ALL_FORMATS), command)
 
 
 def _closing(grid: Grid) -> int:
@@ -240,7 +241,7 @@ def _closing(grid: Grid) -> int:
 def _summary(suite: Suite, grid: Grid, seconds: float, folder: Path) -> None:
     from harness.cli.plan import duration
 
-    table = folder / "report" / "report.md"
+    table = inside(folder, "report", "report.md")
     print(f"{suite.name}: {grid.count('done')} of {len(grid.chains)} cells done in {duration(seconds)}")
     if table.exists():
         print(f"report: {table}")

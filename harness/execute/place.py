@@ -15,6 +15,7 @@ from harness.data.loader import DeviceLoader
 from harness.data.sets import find_photographs, load_data
 from harness.data.split import split
 from harness.errors import UserError
+from harness.inside import inside
 from harness.train.checkpoint import Checkpoint
 from harness.train.watch import Watch
 
@@ -42,7 +43,7 @@ class Place:
 
     def checkpoints(self, key: str) -> Path:
         """The folder of a stage's checkpoints; gone once the stage is done."""
-        return self.results / "checkpoints" / key
+        return inside(self.results, "checkpoints", key)
 
     @property
     def readers(self) -> int:

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.inside import inside
+
 
 @dataclass
 class StopSign:
@@ -20,6 +22,10 @@ class StopSign:
     deadline: float | None = None
     _looked: float = field(default=0.0, repr=False)
     _stop: bool = field(default=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuses a place behind a link, before anything runs."""
+        inside(self.file.parent.parent, self.file.parent.name, self.file.name)
 
     def __call__(self) -> bool:
         """Whether to stop now."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from harness.inside import LARGEST_WEIGHTS, inside, read_bytes
 from harness.store.atomic import write_bytes
 
 
@@ -30,8 +31,10 @@ def tensors_from_bytes(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = load(data)
         length = int.from_bytes(data[:8], "little")
         facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["facts"])
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"not a whole safetensors file: {error}") from error
+    if not isinstance(facts, dict):
+        raise ValueError("not a whole safetensors file: its facts are no mapping")
     return tensors, facts
 
 
@@ -50,7 +53,7 @@ class Checkpoint:
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """What was saved last, or None if there is nothing whole."""
         try:
-            data = self.path.read_bytes()
+            data = read_bytes(inside(self.path.parent, self.path.name), LARGEST_WEIGHTS)
         except FileNotFoundError:
             return None
         digest, body = data[:32], data[32:]
