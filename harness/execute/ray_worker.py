@@ -22,6 +22,7 @@ def told_place(place: Place, stop: StopSign) -> dict[str, Any]:
         "stop_file": str(stop.file.resolve()),
         "deadline": stop.deadline,
         "checkpoint_seconds": place.watch.checkpoint_seconds,
+        "hang_after": place.hang_after,
     }
 
 
@@ -36,6 +37,7 @@ def place_of(given: dict[str, Any]) -> Place:
         device=given["device"],
         threads=given["threads"],
         watch=Watch(should_stop=stop, checkpoint_seconds=given["checkpoint_seconds"]),
+        hang_after=given["hang_after"],
     )
 
 
