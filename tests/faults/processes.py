@@ -84,7 +84,7 @@ def unbroken_run(suite: Path) -> Unbroken:
     results = suite.parent / "unbroken"
     driver = start(drive, suite, results)
     driver.join()
-    assert driver.exitcode == 0, (results / "said.txt").read_text()
+    assert driver.exitcode == 0, said_by(results).read_text()
     times = [event.time for event in Ledger(results).refresh()]
     return Unbroken(suite, numbers(suite, results), max(times) - min(times))
 
@@ -104,15 +104,12 @@ def drive(
     """
     if plugins is not None:
         put_on_path(plugins)
-    results.mkdir(parents=True, exist_ok=True)
-    said = os.open(results / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
+    speak_to(said_by(results))
     declared = load_suite(str(suite))
     ledger = Ledger(results)
     board = Board(list(declared.cells), ledger, results)
     stop = StopSign(results / "leases" / f"stop-{os.getpid()}")
-    watch = Watch(_epochs_to(results / "epochs.txt"), stop, checkpoint_seconds=0)
+    watch = Watch(_epochs_to(results.with_name(f"{results.name}.epochs")), stop, checkpoint_seconds=0)
     place = Place(results, results / "no-data", watch=watch, hang_after=hang_after)
     if executor == "inline":
         run_inline(board, place, ledger)
@@ -124,6 +121,20 @@ def drive(
 
         address = None if executor == "tune" else executor
         run_tune(board, place, stop, Resources(), address)
+    if board.halted:
+        raise SystemExit(board.halted)
+
+
+def said_by(results: Path) -> Path:
+    """The file with what the drivers of a results folder printed."""
+    return results.with_name(f"{results.name}.said")
+
+
+def speak_to(path: Path) -> None:
+    """What this process prints from now on goes to the end of a file."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
 
 
 def left(process: BaseProcess) -> int | None:
@@ -167,7 +178,7 @@ def _epochs_to(log: Path) -> Any:
 
 def epochs_redone(results: Path) -> int:
     """How many epochs were trained more than once."""
-    counts = Counter((results / "epochs.txt").read_text().splitlines())
+    counts = Counter(results.with_name(f"{results.name}.epochs").read_text().splitlines())
     return sum(counts.values()) - len(counts)
 
 

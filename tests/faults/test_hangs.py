@@ -12,7 +12,7 @@ import pytest
 from harness.execute.watchdog import Hung, Watchdog
 from harness.train.watch import Watch
 from tests.faults.faulty import install
-from tests.faults.processes import drive, left, reasons, start, starts, write_methods
+from tests.faults.processes import drive, left, reasons, said_by, start, starts, write_methods
 
 
 def test_a_stage_that_hangs_is_ended_where_it_hangs_and_the_suite_goes_on(tmp_path: Path) -> None:
@@ -37,9 +37,7 @@ def test_a_stage_that_cannot_be_interrupted_is_recorded_and_its_process_ends(tmp
     assert found["l1_norm"] == "done"
     assert found["stubborn"].startswith("hung: ")
     assert "faulty.py" in found["stubborn"]
-    assert (
-        "hung and could not be interrupted; the same command goes on without it" in (results / "said.txt").read_text()
-    )
+    assert "hung and could not be interrupted; the same command goes on without it" in said_by(results).read_text()
 
 
 def test_signs_of_life_keep_the_watchdog_quiet() -> None:
@@ -58,11 +56,19 @@ def test_signs_of_life_keep_the_watchdog_quiet() -> None:
 
 def test_without_signs_of_life_the_block_is_left_by_an_exception_that_no_method_catches() -> None:
     before = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(Hung), Watchdog(0.2, pytest.fail):
+
+    def hang() -> None:
         try:
             threading.Event().wait(60)
         except Exception:
             pytest.fail("a method could catch it")
+
+    def watched() -> None:
+        with Watchdog(0.2, pytest.fail):
+            hang()
+
+    with pytest.raises(Hung):
+        watched()
     assert signal.getsignal(signal.SIGALRM) is before
 
 

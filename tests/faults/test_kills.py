@@ -20,6 +20,8 @@ from tests.faults.processes import (
     drive,
     epochs_redone,
     numbers,
+    said_by,
+    speak_to,
     start,
     started_after_done,
     unbroken_run,
@@ -52,7 +54,7 @@ def test_drivers_killed_at_random_moments_lose_an_epoch_each_at_most(unbroken: U
             driver.kill()
             driver.join()
             killed, killed_here = killed + 1, killed_here + 1
-        assert driver.exitcode == 0, (results / "said.txt").read_text()
+        assert driver.exitcode == 0, said_by(results).read_text()
         assert numbers(unbroken.suite, results) == unbroken.numbers
         assert started_after_done(results) == done_twice(results) == []
         assert epochs_redone(results) <= killed_here
@@ -60,9 +62,7 @@ def test_drivers_killed_at_random_moments_lose_an_epoch_each_at_most(unbroken: U
 
 def command(said: Path, patience: float, plugins: Path, *words: str) -> None:
     """The command line, as a process."""
-    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    speak_to(said)
     ending.PATIENCE_SECONDS = patience
     put_on_path(plugins)
     os._exit(run_app(words))

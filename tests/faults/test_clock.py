@@ -1,0 +1,46 @@
+"""A clock that is set back between two runs, or while one waits, costs nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from tests.faults.processes import (
+    done_twice,
+    drive,
+    epochs_redone,
+    kill,
+    left,
+    numbers,
+    start,
+    started_after_done,
+    unbroken_run,
+    until,
+    working,
+    write_suite,
+)
+
+DAY = 86400.0
+
+
+def drive_a_day_ahead(suite: Path, results: Path) -> None:
+    """A driver whose clock is a day ahead."""
+    true = time.time
+    time.time = lambda: true() + DAY
+    drive(suite, results)
+
+
+def test_a_run_goes_on_after_its_machines_clock_was_set_back_by_a_day(tmp_path: Path) -> None:
+    unbroken = unbroken_run(write_suite(tmp_path, dense=60))
+    results = tmp_path / "results"
+    ahead = start(drive_a_day_ahead, unbroken.suite, results)
+    until(lambda: working(results, set()) and list((results / "checkpoints").glob("*/*.safetensors")))
+    kill(ahead.pid or 0)
+    ahead.join()
+    for path in results.rglob("*"):
+        os.utime(path, (time.time() + DAY, time.time() + DAY))
+    assert left(start(drive, unbroken.suite, results)) == 0
+    assert numbers(unbroken.suite, results) == unbroken.numbers
+    assert started_after_done(results) == done_twice(results) == []
+    assert epochs_redone(results) <= 1
