@@ -12,6 +12,9 @@ import torch
 from harness import registry
 from harness.method import Compressed, Method, ScoreMethod, Scores, Task
 
+PATIENCE = "FAULTY_PATIENCE"
+"""In the environment: seconds that the patient method waits before it decides."""
+
 
 def install(folder: Path) -> Path:
     """Makes a folder which, on Python's path, has this module's methods as entry points; gives the folder."""
@@ -60,6 +63,17 @@ class Stubborn(ScoreMethod):
                 continue
 
 
+class Patient(ScoreMethod):
+    """Takes its time, as long as the environment says."""
+
+    name = "patient"
+    title = "Patient"
+
+    def score(self, task: Task) -> Scores:
+        time.sleep(float(os.environ.get(PATIENCE, "0")))
+        return rising(task)
+
+
 class Leaking(ScoreMethod):
     """Keeps 96 MiB for ever, each time."""
 
@@ -101,4 +115,4 @@ class Diverging(Method):
         return Compressed(kept={})
 
 
-FAULTY: tuple[type[Method], ...] = (Sleeping, Stubborn, Leaking, Greedy, Diverging)
+FAULTY: tuple[type[Method], ...] = (Sleeping, Stubborn, Patient, Leaking, Greedy, Diverging)

@@ -48,15 +48,15 @@ def write_suite(folder: Path, dense: int = 4, seeds: int = 1) -> Path:
     return path
 
 
-def write_methods(folder: Path, *methods: str, seeds: int = 1) -> Path:
-    """A suite file with these methods at half the MACs, and an epoch of everything."""
+def write_methods(folder: Path, *methods: str, seeds: int = 1, budgets: str = "0.5") -> Path:
+    """A suite file with these methods at a share of the MACs, and an epoch of everything."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "methods.yaml"
     path.write_text(
         "suite: methods\ndataset: {name: digits, train_images: 128}\nbackbones: [vgg_digits]\n"
         f"seeds: {list(range(seeds))}\n"
         "recipe: {use: short_digits, epochs: {dense: 1, search: 1, finetune: 1, baseline: 2}}\nmethods:\n"
-        + "".join(f"  - {method}: {{budget: {{macs: 0.5}}}}\n" for method in methods)
+        + "".join(f"  - {method}: {{budget: {{macs: {budgets}}}}}\n" for method in methods)
     )
     return path
 
@@ -79,10 +79,10 @@ class Unbroken:
     seconds: float
 
 
-def unbroken_run(suite: Path) -> Unbroken:
+def unbroken_run(suite: Path, plugins: Path | None = None) -> Unbroken:
     """Runs a suite in one process without a fault."""
     results = suite.parent / "unbroken"
-    driver = start(drive, suite, results)
+    driver = start(drive, suite, results, "inline", None, plugins)
     driver.join()
     assert driver.exitcode == 0, said_by(results).read_text()
     times = [event.time for event in Ledger(results).refresh()]
@@ -198,6 +198,17 @@ def numbers(suite: Path, results: Path) -> list[object]:
     ]
 
 
+def same_numbers(suite: Path, one: Path, other: Path, plugins: Path) -> bool:
+    """Whether two results folders have the same numbers of a suite with methods of `plugins`, to the last bit."""
+    return left(start(_compare, suite, one, other, plugins)) == 0
+
+
+def _compare(suite: Path, one: Path, other: Path, plugins: Path) -> None:
+    put_on_path(plugins)
+    speak_to(said_by(one))
+    assert numbers(suite, one) == numbers(suite, other)
+
+
 def started_after_done(results: Path) -> list[str]:
     """Keys of stages that were started again although they were done; must be empty."""
     done: set[str] = set()
@@ -216,13 +227,17 @@ def done_twice(results: Path) -> list[str]:
     return [key for key, count in counts.items() if count > 1]
 
 
-def working(results: Path, known: set[int]) -> int | None:
-    """The process that runs a stage now and is not in `known`, if there is one."""
+def working(results: Path) -> list[int]:
+    """The living processes that run stages now, those that began last first."""
+    ended: set[str] = set()
+    found: list[int] = []
     for event in reversed(Ledger(results).refresh()):
-        if event.event == "started":
-            pid = int(event.payload["pid"])
-            return pid if pid not in known and alive(pid) else None
-    return None
+        if event.event != "started":
+            ended.add(event.key)
+        elif event.key not in ended:
+            ended.add(event.key)
+            found.append(int(event.payload["pid"]))
+    return [pid for pid in found if alive(pid)]
 
 
 def alive(pid: int) -> bool:
@@ -268,5 +283,5 @@ def until(condition: Any, seconds: float = 120.0) -> Any:
         found = condition()
         if found:
             return found
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"waited {seconds:g} s in vain")

@@ -20,7 +20,6 @@ from harness.suite.recipe import Recipe
 from tests.execute.small import fake_stage, small, starts, work
 from tests.execute.test_board import do
 from tests.faults.faulty import install
-from tests.faults.faulty import install
 from tests.faults.processes import drive, left, reasons, start, write_methods
 
 
