@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from collections import Counter
@@ -27,6 +28,8 @@ from harness.suite.load import load_suite
 from harness.suite.schema import Resources
 from harness.train.watch import Watch
 from tests.faults.faulty import put_on_path
+
+DAY = 86400.0
 
 SUITE = """\
 suite: faults
@@ -123,6 +126,20 @@ def drive(
         run_tune(board, place, stop, Resources(), address)
     if board.halted:
         raise SystemExit(board.halted)
+
+
+def drive_in_little_space(suite: Path, results: Path, plugins: Path) -> None:
+    """A driver that may take 4 GiB of addresses more than it has."""
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**32, resource.RLIM_INFINITY))
+    drive(suite, results, "inline", None, plugins)
+
+
+def drive_a_day_ahead(suite: Path, results: Path) -> None:
+    """A driver whose clock is a day ahead."""
+    true = time.time
+    time.time = lambda: true() + DAY
+    drive(suite, results)
 
 
 def said_by(results: Path) -> Path:

@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 
 from tests.faults.processes import (
+    DAY,
     done_twice,
     drive,
+    drive_a_day_ahead,
     epochs_redone,
     kill,
     left,
@@ -20,15 +22,6 @@ from tests.faults.processes import (
     working,
     write_suite,
 )
-
-DAY = 86400.0
-
-
-def drive_a_day_ahead(suite: Path, results: Path) -> None:
-    """A driver whose clock is a day ahead."""
-    true = time.time
-    time.time = lambda: true() + DAY
-    drive(suite, results)
 
 
 def test_a_run_goes_on_after_its_machines_clock_was_set_back_by_a_day(tmp_path: Path) -> None:

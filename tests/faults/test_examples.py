@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.cli import run
-from harness.cli.app import run_app
 from harness.cli.durations import seconds_of
 from harness.store.ledger import Ledger
+from tests.faults.command import command
 from tests.faults.processes import (
     done_twice,
     left,
     numbers,
-    speak_to,
     start,
     started_after_done,
     unbroken_run,
@@ -97,14 +96,6 @@ def told_to(script: Path, folder: Path, task: str, suite: object, results: Path,
     return (folder / f"srun-{task}.txt").read_text().splitlines()
 
 
-def as_task(said: Path, task: str, words: list[str]) -> None:
-    """A driver of the array, without its report."""
-    speak_to(said)
-    os.environ["SLURM_ARRAY_TASK_ID"] = task
-    run._report = lambda *given: None
-    os._exit(run_app(words))
-
-
 def test_three_tasks_of_the_array_run_a_suite_together_and_no_stage_twice(tmp_path: Path) -> None:
     unbroken = unbroken_run(write_suite(tmp_path, dense=40, seeds=3))
     results = tmp_path / "results"
@@ -113,7 +104,10 @@ def test_three_tasks_of_the_array_run_a_suite_together_and_no_stage_twice(tmp_pa
         python, m, harness, *words = told_to(ARRAY, tmp_path, task, unbroken.suite, results)
         assert (python, m, harness) == ("python", "-m", "harness")
         tasks.append((tmp_path / f"task-{task}.txt", task, words))
-    drivers = [start(as_task, *task) for task in tasks]
+    as_tasks = [
+        partial(command, said, 8.0, tmp_path / "none", *words, task=task, report=False) for said, task, words in tasks
+    ]
+    drivers = [start(as_task) for as_task in as_tasks]
     assert [left(driver) for driver in drivers] == [0, 0, 0], [said.read_text() for said, _, _ in tasks]
     assert numbers(unbroken.suite, results) == unbroken.numbers
     assert started_after_done(results) == done_twice(results) == []

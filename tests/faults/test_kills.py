@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import ending
-from harness.cli.app import run_app
 from harness.store.ledger import Ledger
-from tests.faults.faulty import install, put_on_path
+from tests.faults.command import command
+from tests.faults.faulty import install
 from tests.faults.processes import (
     Unbroken,
     alive,
@@ -21,7 +20,6 @@ from tests.faults.processes import (
     epochs_redone,
     numbers,
     said_by,
-    speak_to,
     start,
     started_after_done,
     unbroken_run,
@@ -58,14 +56,6 @@ def test_drivers_killed_at_random_moments_lose_an_epoch_each_at_most(unbroken: U
         assert numbers(unbroken.suite, results) == unbroken.numbers
         assert started_after_done(results) == done_twice(results) == []
         assert epochs_redone(results) <= killed_here
-
-
-def command(said: Path, patience: float, plugins: Path, *words: str) -> None:
-    """The command line, as a process."""
-    speak_to(said)
-    ending.PATIENCE_SECONDS = patience
-    put_on_path(plugins)
-    os._exit(run_app(words))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,7 @@ from harness.suite.recipe import Recipe
 from tests.execute.small import fake_stage, small, starts, work
 from tests.execute.test_board import do
 from tests.faults.faulty import install
-from tests.faults.processes import drive, left, reasons, start, write_methods
-
-
-def drive_in_little_space(suite: Path, results: Path, plugins: Path) -> None:
-    """A driver that may take 4 GiB of addresses more than it has."""
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**32, resource.RLIM_INFINITY))
-    drive(suite, results, plugins=plugins)
+from tests.faults.processes import drive, drive_in_little_space, left, reasons, start, write_methods
 
 
 def test_a_method_that_wants_too_much_memory_fails_its_own_cell_alone(tmp_path: Path) -> None:
