@@ -48,7 +48,7 @@ def process_faults(world: World) -> list[Fault]:
         for number in range(world.count(3)):
             results = world.folder / f"drivers-{number}"
             drivers = [start(drive, unbroken.suite, results) for _ in range(3)]
-            [first, *_] = until(lambda: working(results))
+            [first, *_] = until(lambda results=results: working(results))
             time.sleep(world.moments.uniform(0, unbroken.seconds / 4))
             kill(first)
             statuses = sorted(left(driver) or 0 for driver in drivers)

@@ -95,10 +95,11 @@ def seconds_unsaved(results: Path) -> float:
             began[event.key] = event.time
         else:
             began.pop(event.key, None)
-    for key in began:
-        for path in (results / "checkpoints" / key).glob("*.safetensors"):
-            began[key] = max(began[key], path.stat().st_mtime)
-    return max((time.time() - moment for moment in began.values()), default=0.0)
+    kept = [
+        max([moment, *(path.stat().st_mtime for path in (results / "checkpoints" / key).glob("*.safetensors"))])
+        for key, moment in began.items()
+    ]
+    return max((time.time() - moment for moment in kept), default=0.0)
 
 
 def _driver(world: World, results: Path) -> BaseProcess:

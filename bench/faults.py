@@ -2,10 +2,10 @@
 
     python -m bench.faults [--quick] [--only WORD]... [--seed N]
 
-From the repository's root. Processes are killed by SIGKILL at random, seeded moments; disks are small file systems; bits
-are flipped in files. A fault is survived if the same command, given again where it ended, ends in the numbers of an
-unbroken run in one process, to the last bit: accuracies, costs, widths, every epoch's loss, per-image hits. What could
-only be simulated says so.
+From the repository's root. Processes are killed by SIGKILL at random, seeded moments; disks are small file systems;
+bits are flipped in files. A fault is survived if the same command, given again where it ended, ends in the numbers of
+an unbroken run in one process, to the last bit: accuracies, costs, widths, every epoch's loss, per-image hits. A method
+that misbehaves is survived if its cell fails for that reason, and the cell beside it is done.
 """
 
 from __future__ import annotations
