@@ -31,6 +31,7 @@ class Place:
         device: as torch names it.
         threads: torch's threads within an operation; results are bit-equal only for equal threads.
         hang_after: a stage without a sign of life for so many seconds is ended; None: never.
+        most_growth: a worker of Ray that has grown by more than so many bytes is replaced after its job.
     """
 
     results: Path
@@ -39,6 +40,7 @@ class Place:
     threads: int = 1
     watch: Watch = field(default_factory=Watch)
     hang_after: float | None = None
+    most_growth: int = 2 * 2**30
 
     def checkpoint(self, key: str, name: str = "epoch") -> Checkpoint:
         """The checkpoint of a stage in progress."""

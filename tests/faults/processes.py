@@ -98,6 +98,7 @@ def drive(
     executor: str = "inline",
     hang_after: float | None = None,
     plugins: Path | None = None,
+    most_growth: int = 2**40,
 ) -> None:
     """What a driver does, without a report: runs what is missing, saves every epoch, keeps a log of the epochs.
 
@@ -113,7 +114,7 @@ def drive(
     board = Board(list(declared.cells), ledger, results)
     stop = StopSign(results / "leases" / f"stop-{os.getpid()}")
     watch = Watch(_epochs_to(results.with_name(f"{results.name}.epochs")), stop, checkpoint_seconds=0)
-    place = Place(results, results / "no-data", watch=watch, hang_after=hang_after)
+    place = Place(results, results / "no-data", watch=watch, hang_after=hang_after, most_growth=most_growth)
     if executor == "inline":
         run_inline(board, place, ledger)
     else:
