@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.execute.job import Job, Report
@@ -42,7 +43,8 @@ class Board:
         claimed = {stage.key for job in self._claims.values() for stage in job.stages}
         elsewhere = set(live(self._results)) - claimed
         # what needs the machine for itself waits until nothing else can be done
-        for alone, label in [(label in self._crowded, label) for label in self._waiting()]:
+        for label in self._waiting():
+            alone = label in self._crowded
             if alone and self._claims:
                 return None
             cell = self._open[label]
@@ -101,10 +103,12 @@ class Board:
             return True
         return not self._open or (not self._could_go_on())
 
-    def _waiting(self) -> list[str]:
+    def _waiting(self) -> Iterator[str]:
         """Open cells that nobody runs, longest first; those that must run alone come last."""
-        labels = [label for label in self._priority if label in self._open and label not in self._claims]
-        return sorted(labels, key=lambda label: label in self._crowded)
+        for crowded in (False, True) if self._crowded else (False,):
+            for label in self._priority:
+                if label in self._open and label not in self._claims and (label in self._crowded) is crowded:
+                    yield label
 
     def _could_go_on(self) -> bool:
         """Whether a cell may become ready: one is ready now, or another driver runs what it waits for."""

@@ -17,7 +17,7 @@ from tests.faults.processes import (
 )
 from tests.faults.small_disk import run_on_growing_disks
 
-SIZES = [24, 60, 120, 330, 380]
+SIZES = [24, 60, 120, 350]
 """KiB: from too little for a ledger to too little for the last artifacts."""
 
 

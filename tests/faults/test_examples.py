@@ -97,7 +97,7 @@ def told_to(script: Path, folder: Path, task: str, suite: object, results: Path,
 
 
 def test_three_tasks_of_the_array_run_a_suite_together_and_no_stage_twice(tmp_path: Path) -> None:
-    unbroken = unbroken_run(write_suite(tmp_path, dense=40, seeds=3))
+    unbroken = unbroken_run(write_suite(tmp_path, dense=20, seeds=2))
     results = tmp_path / "results"
     tasks = []
     for task in ("0", "1", "2"):
