@@ -171,7 +171,9 @@ def _membership(t: Vector, n: Counts, telling: Counts, significance: float) -> M
         return "dominated"
     if smallest * (tests - np.count_nonzero(p < smallest)) >= significance:
         return "undecided"
-    corrected = holm([smallest, *np.delete(p, np.argmax((p == smallest) & (t[telling] < 0))), *[1.0] * (tests - p.size)])
+    corrected = holm(
+        [smallest, *np.delete(p, np.argmax((p == smallest) & (t[telling] < 0))), *[1.0] * (tests - p.size)]
+    )
     return "dominated" if corrected[0] is not None and corrected[0] < significance else "undecided"
 
 
