@@ -63,7 +63,7 @@ def check_loopback() -> None:
     """Ends a Ray that took an outward address all the same; a UserError then."""
     import ray
 
-    address = ray.util.get_node_ip_address()
+    address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     if not ipaddress.ip_address(address).is_loopback:
         ray.shutdown()
         raise UserError(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -132,7 +133,7 @@ def _connect(path: Path, how: str, wait: float, kind: type[Kind]) -> Kind:
         # Functions and virtual tables that could do harm cannot be used by what the file itself defines.
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA cell_size_check = ON")
-        if hasattr(database, "setconfig"):  # Python 3.12
+        if sys.version_info >= (3, 12):
             database.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
     except BaseException:
         database.close()

@@ -146,7 +146,7 @@ class Ledger:
             self._read_once()
             return self._stages[key].state if key in self._stages else "waiting"
 
-    def result(self, key: str, *kinds: str) -> Told | None:
+    def result(self, key: str, *kinds: str) -> dict[str, Any] | None:
         """The payload of the stage's last "done", even if it was lost since; None if it was never done.
 
         Args:
@@ -161,7 +161,12 @@ class Ledger:
             raise UserError(f"{found.whose} was told by a {found.kind} stage, not by a {' or '.join(kinds)} stage")
         return found
 
-    def failure(self, key: str) -> Told | None:
+    def for_planning(self, key: str) -> dict[str, Any] | None:
+        """The result as planning reads it: of a study, or of a stage no more than was validated; raises likewise."""
+        found = self._payload(key, "last_done")
+        return found if found is None or found.kind == "study" else found.of_stage()
+
+    def failure(self, key: str) -> dict[str, Any] | None:
         """The payload of the stage's last "failed", even if it was done since; None if it never failed."""
         return self._payload(key, "last_failed")
 
@@ -178,7 +183,7 @@ class Ledger:
             self._read_once()
             return list(self._stages)
 
-    def results_of(self, kind: str) -> list[Told]:
+    def results_of(self, kind: str) -> list[dict[str, Any]]:
         """The payloads of the last "done" of every stage of a kind that is done, in the order of `keys`."""
         with self._guard:
             self._read_once()

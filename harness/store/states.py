@@ -20,10 +20,10 @@ class LedgerResults(Mapping[str, Mapping[str, Any]]):
         self._ledger = ledger
 
     def __getitem__(self, key: str) -> Mapping[str, Any]:
-        result = self._ledger.result(key)
+        result = self._ledger.for_planning(key)
         if result is None or self._ledger.state(key) != "done":
             raise KeyError(key)
-        return result if result.kind == "study" else result.of_stage()
+        return result
 
     def __contains__(self, key: object) -> bool:
         return self._ledger.state(str(key)) == "done"
