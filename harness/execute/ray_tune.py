@@ -18,6 +18,7 @@ from ray import tune
 from harness.errors import UserError
 from harness.execute.board import Board
 from harness.execute.job import Job, Report, run_job
+from harness.execute.packing import limit_memory
 from harness.execute.place import Place
 from harness.execute.ray_environment import check_loopback, on_loopback
 from harness.execute.ray_feeder import REPORT, Feeder
@@ -35,7 +36,7 @@ class Worker(tune.Trainable):
         """Notes where it works."""
         # Ctrl-C reaches the whole process group; the driver's stop sign ends a job cleanly, a dead worker does not
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._told = config["place"]
+        self._told, self._share = config["place"], config["gpu"]
         self._boxes = ray.get_actor(config["boxes"])
         self._is_up = False
 
@@ -49,6 +50,7 @@ class Worker(tune.Trainable):
             return {"done": True}
         job = Job.from_dict(given)
         place = place_of(self._told)
+        limit_memory(place.device, self._share)
         try:
             ledger = ledger_of(self._told["results"])
             report = Report(job.cell, "stopped") if place.watch.should_stop() else run_job(job, place, ledger)
