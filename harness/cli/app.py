@@ -17,6 +17,7 @@ from harness.cli import (
     listing,
     merge,
     new_method,
+    pack,
     plan,
     report,
     reproduce,
@@ -44,6 +45,7 @@ app.command("data")(data.data)
 app.command("merge")(merge.merge)
 app.command("latency")(latency.latency)
 app.command("export")(export.export)
+app.command("pack")(pack.pack)
 app.command("doctor")(doctor.doctor)
 app.command("new-method")(new_method.new_method)
 

@@ -88,17 +88,20 @@ class Trial:
         It trains on to the next rung, where it may be stopped, and no further.
         """
         rung = next((each for each in self.job.rungs if each >= epoch), self.job.epochs)
-        repairs = 0
+        repairs, alone = 0, False
         while len(self._curve) < epoch:
             self._look()
             if len(self._curve) >= epoch:
                 break
             known = len(self._curve)
-            report = run_job(Job(self.job.label, self.job.stages), self._until(rung), self.ledger)
+            report = run_job(Job(self.job.label, self.job.stages, alone), self._until(rung), self.ledger)
             if report.status == "failed":
                 return Told("failed", tuple(self._curve), sum(self._seconds), report.message)
             if report.status == "halted":
                 return Told("halted", message=report.message)
+            if report.status == "crowded":
+                alone = True  # as alone as a trial can be: with no memory held from earlier work
+                continue
             if report.status == "busy":
                 if self.place.watch.should_stop():
                     return Told("interrupted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def tensors_from_bytes(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 class Checkpoint:
-    """One file of tensors and facts, with a checksum; a damaged one counts as absent."""
+    """One file of tensors and facts, with a checksum; a damaged one is named and counts as absent."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -57,9 +58,11 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         digest, body = data[:32], data[32:]
-        if hashlib.sha256(body).digest() != digest:
-            return None
         try:
-            return tensors_from_bytes(body)
-        except ValueError:
-            return None
+            if hashlib.sha256(body).digest() == digest:
+                return tensors_from_bytes(body)
+            why = "its checksum differs"
+        except ValueError as error:
+            why = str(error)
+        logging.getLogger(__name__).warning("the checkpoint %s is damaged: %s; its work begins again", self.path, why)
+        return None
