@@ -75,7 +75,9 @@ def read_recorded(path: Path) -> tuple[list[Row], SuiteFacts]:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise UserError(f"{path} is damaged: {one_line(place)}: {one_line(first['msg'])}") from None
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from None
 
 
