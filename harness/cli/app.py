@@ -24,6 +24,7 @@ from harness.cli import (
     run,
 )
 from harness.errors import UserError
+from harness.printable import printable
 
 app = typer.Typer(
     name="harness",
@@ -56,7 +57,8 @@ def run_app(arguments: Sequence[str]) -> int:
     except SystemExit as asked:
         return asked.code if isinstance(asked.code, int) else 0
     except UserError as error:
-        print(f"error: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
+        told = printable(str(error))
+        print(f"error: {told}" if "\n" not in told else told, file=sys.stderr)
         return 2
     except BrokenPipeError:
         sys.stderr.close()

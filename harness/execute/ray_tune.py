@@ -20,6 +20,7 @@ from harness.execute.board import Board
 from harness.execute.job import Job, Report, run_job
 from harness.execute.packing import limit_memory
 from harness.execute.place import Place
+from harness.execute.ray_environment import check_loopback, on_loopback
 from harness.execute.ray_feeder import REPORT, Feeder
 from harness.execute.ray_study import run_studies
 from harness.execute.ray_worker import ledger_of, place_of, told_place
@@ -111,8 +112,10 @@ def _start_ray(address: str | None) -> None:
         if address is not None:
             ray.init(address=address, **quiet)
         else:
-            # "local": never a cluster that happens to run on this machine
-            ray.init(address="local", include_dashboard=False, **quiet)
+            with on_loopback():
+                # "local": never a cluster that happens to run on this machine
+                ray.init(address="local", include_dashboard=False, **quiet)
+            check_loopback()
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"Ray cannot be reached: {str(error).splitlines()[0]}") from error
 

@@ -42,6 +42,7 @@ from harness.measure.macs import count_macs, count_params
 from harness.registry import method
 from harness.store.rows import SearchBill
 from harness.train.checkpoint import tensors_to_bytes
+from harness.train.device import check_device, only_deterministic
 from harness.train.loop import Progress, Source, Step, accuracy, train_epochs
 from harness.train.rates import rates_of
 
@@ -60,7 +61,12 @@ class Outcome:
 
 
 def run_stage(place: Place, kind: str, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
-    """Runs one stage whose parents are done."""
+    """Runs one stage whose parents are done.
+
+    Raises:
+        UserError: the recipe asks for what the device does not have.
+    """
+    check_device(config, place.device)
     runners: dict[str, Callable[[Place, str, Mapping[str, Any], tuple[str, ...]], Outcome]] = {
         "dense": _dense,
         "compress": _compress,
@@ -69,7 +75,8 @@ def run_stage(place: Place, kind: str, key: str, config: Mapping[str, Any], pare
         "choose": _choose,
         "measure": _measure,
     }
-    return runners[kind](place, key, config, parents)
+    with only_deterministic(config.get("deterministic", False), place.device):
+        return runners[kind](place, key, config, parents)
 
 
 def _dense(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
@@ -236,6 +243,8 @@ def _train_weights(
         config["weight_decay"],
         rebuild_momentum=config["rebuild_momentum"],
         bfloat16=config["precision"] == "bfloat16",
+        compile=config.get("compile", False),
+        cuda_graphs=config.get("cuda_graphs", False),
     )
     source = Source(train, held_out, derive(config["seed"], "order"), config["batch"], config["augment"])
     progress = train_epochs(

@@ -17,7 +17,9 @@ from harness.data.interface import Loader, scoring_batch
 from harness.data.seeds import derive
 from harness.errors import StageFailure
 from harness.train.checkpoint import Checkpoint
+from harness.train.compiled import compiled
 from harness.train.rates import Rates, in_epoch
+from harness.train.replay import Act, CudaRecorder, Replayed, set_rate
 from harness.train.watch import Stopped, Watch
 
 Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -33,6 +35,8 @@ class Step:
         frozen_batch_norm: batch norm uses and keeps its running statistics.
         rebuild_momentum: momentum starts each epoch at zero.
         bfloat16: the forward pass runs under autocast.
+        compile: the forward pass of whole batches is `torch.compile`'s; the loss is of the same network.
+        cuda_graphs: steps are recorded once an epoch and replayed, unless something is called within them.
         loss: (network, images, labels) → (logits, loss); None: cross-entropy of the network's logits.
         before_step: called with the number of the step, from 0 in the first epoch of the call.
         after_backward: called when the gradients are there, before they are used.
@@ -48,11 +52,19 @@ class Step:
     frozen_batch_norm: bool = False
     rebuild_momentum: bool = True
     bfloat16: bool = False
+    compile: bool = False
+    cuda_graphs: bool = False
     loss: Loss | None = None
     before_step: Callable[[int], None] | None = None
     after_backward: Callable[[], None] | None = None
     after_step: Callable[[float], None] | None = None
     state: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def replays(self) -> bool:
+        """Whether steps are replayed: what is called within a step may do something else each time."""
+        within = (self.loss, self.before_step, self.after_backward, self.after_step)
+        return self.cuda_graphs and all(call is None for call in within)
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ def train_epochs(
         if before_epoch is not None and progress.epochs:
             before_epoch(progress.epochs - 1)
     last_save = time.monotonic()
-    with _only_trainable(network, step.parameters):
+    with _only_trainable(network, step.parameters), compiled(network, step.compile) as forward:
         optimiser = _optimiser(step)
         _load_momentum(optimiser, step.parameters, momentum)
         for epoch in range(progress.epochs, len(learning_rates)):
@@ -129,7 +141,9 @@ def train_epochs(
             started = time.perf_counter()
             with _drawing(source.train.device, derive(source.seed, "network", first_epoch + epoch)):
                 rate = in_epoch(learning_rates, epoch)
-                loss, right = _epoch(network, optimiser, step, source, first_epoch + epoch, epoch, rate, watch)
+                loss, right = _epoch(
+                    (network, forward), optimiser, step, source, first_epoch + epoch, epoch, rate, watch
+                )
             if not torch.isfinite(torch.tensor(loss)):
                 raise StageFailure(
                     "diverged", f"the loss is {loss} in epoch {first_epoch + epoch} of the {stage} stage"
@@ -178,7 +192,7 @@ def accuracy(network: nn.Module, loader: Loader) -> float:
 
 
 def _epoch(
-    network: nn.Module,
+    networks: tuple[nn.Module, nn.Module],
     optimiser: torch.optim.SGD,
     step: Step,
     source: Source,
@@ -187,7 +201,8 @@ def _epoch(
     rate: Callable[[float], float],
     watch: Watch,
 ) -> tuple[float, float]:
-    """One pass; mean loss and share of training images classified right."""
+    """One pass of the network, or of its compiled form; mean loss and share of training images classified right."""
+    network, forward = networks
     network.train()
     if step.frozen_batch_norm:
         for module in network.modules():
@@ -199,6 +214,22 @@ def _epoch(
     seen = 0
     steps = steps_per_epoch(len(source.train), source.batch)
     compute_loss = step.loss or _cross_entropy
+
+    def act(images: Tensor, labels: Tensor) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
+            logits, loss = compute_loss(forward if len(labels) == source.batch else network, images, labels)
+        if step.penalty is not None:
+            loss = loss + step.penalty()
+        torch.autograd.backward(loss)
+        if step.after_backward is not None:
+            step.after_backward()
+        optimiser.step()
+        with torch.no_grad():
+            loss_sum.add_(loss.detach() * len(labels))
+            right.add_((logits.argmax(dim=1) == labels).sum())
+
+    take: Act = Replayed(act, source.batch, CudaRecorder(device)) if step.replays else act
     batches = source.train.epoch(source.seed, epoch, source.batch, source.augment)
     for number, (images, labels) in enumerate(batches):
         if watch.should_stop():
@@ -206,22 +237,10 @@ def _epoch(
         if step.before_step is not None:
             step.before_step(epoch_of_call * steps + number)
         learning_rate = rate(number / steps)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate
-        optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
-            logits, loss = compute_loss(network, images, labels)
-        if step.penalty is not None:
-            loss = loss + step.penalty()
-        torch.autograd.backward(loss)
-        if step.after_backward is not None:
-            step.after_backward()
-        optimiser.step()
+        set_rate(optimiser, learning_rate, device if step.replays else None)
+        take(images, labels)
         if step.after_step is not None:
             step.after_step(learning_rate)
-        with torch.no_grad():
-            loss_sum += loss.detach() * len(labels)
-            right += (logits.argmax(dim=1) == labels).sum()
         seen += len(labels)
     return float(loss_sum) / seen, int(right) / seen
 
