@@ -23,7 +23,7 @@ from harness.execute.place import Place
 from harness.execute.ray_environment import check_loopback, on_loopback
 from harness.execute.ray_feeder import REPORT, Feeder
 from harness.execute.ray_study import run_studies
-from harness.execute.ray_worker import ledger_of, place_of, told_place
+from harness.execute.ray_worker import Growth, ledger_of, place_of, told_place
 from harness.execute.stop import StopSign
 from harness.store.ledger import Ledger
 from harness.suite.schema import Resources
@@ -38,10 +38,14 @@ class Worker(tune.Trainable):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._told, self._share = config["place"], config["gpu"]
         self._boxes = ray.get_actor(config["boxes"])
+        self._growth = Growth()
         self._is_up = False
 
     def step(self) -> dict[str, Any]:
-        """Says that it is up; then a whole job a call. Never raises, because that would cost the warm process."""
+        """Says that it is up; then a whole job a call. Never raises, because that would cost the warm process.
+
+        The process is given up after an error of the GPU, and when it has grown too large.
+        """
         if not self._is_up:
             self._is_up = True
             return {}
@@ -50,13 +54,14 @@ class Worker(tune.Trainable):
             return {"done": True}
         job = Job.from_dict(given)
         place = place_of(self._told)
-        limit_memory(place.device, self._share)
+        limit_memory(place.device, 1.0 if job.alone else self._share)
         try:
             ledger = ledger_of(self._told["results"])
             report = Report(job.cell, "stopped") if place.watch.should_stop() else run_job(job, place, ledger)
         except UserError as error:
             report = Report(job.cell, "halted", str(error))
-        return {REPORT: json.dumps(asdict(report)), "done": report.spoiled}
+        given_up = report.spoiled or self._growth.exceeds(place.most_growth)
+        return {REPORT: json.dumps(asdict(report)), "done": given_up}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: a job's own checkpoints lie in the results folder."""
