@@ -23,7 +23,7 @@ from harness.execute.place import Place
 from harness.execute.ray_environment import check_loopback, on_loopback
 from harness.execute.ray_feeder import REPORT, Feeder
 from harness.execute.ray_study import run_studies
-from harness.execute.ray_worker import ledger_of, place_of, told_place
+from harness.execute.ray_worker import Growth, ledger_of, place_of, told_place
 from harness.execute.stop import StopSign
 from harness.store.ledger import Ledger
 from harness.suite.schema import Resources
@@ -38,7 +38,7 @@ class Worker(tune.Trainable):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._told, self._share = config["place"], config["gpu"]
         self._boxes = ray.get_actor(config["boxes"])
-        self._is_up = False
+        self._is_up, self._growth = False, Growth()
 
     def step(self) -> dict[str, Any]:
         """Says that it is up; then a whole job a call. Never raises, because that would cost the warm process."""
@@ -56,7 +56,7 @@ class Worker(tune.Trainable):
             report = Report(job.cell, "stopped") if place.watch.should_stop() else run_job(job, place, ledger)
         except UserError as error:
             report = Report(job.cell, "halted", str(error))
-        return {REPORT: json.dumps(asdict(report)), "done": report.spoiled}
+        return {REPORT: json.dumps(asdict(report)), "done": report.spoiled or self._growth.exceeds(place.most_growth)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: a job's own checkpoints lie in the results folder."""
