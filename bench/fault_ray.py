@@ -70,8 +70,9 @@ def ray_faults(world: World) -> list[Fault]:
         wanted, survived, killed, lost = world.count(3), 0, 0, 0.0
         for number in range(wanted):
             results = world.folder / f"node-{number}"
-            with ray_nodes(3, world.plugins, **{PATIENCE: WAIT}) as nodes:
-                driver = start(drive, world.patient, results, nodes.address, None, world.plugins)
+            with ray_nodes(world.folder, 3, world.plugins, **{PATIENCE: WAIT}) as nodes:
+                command = (drive, world.patient, results, nodes.address, None, world.plugins, 2**40, nodes.environment)
+                driver = start(*command)
 
                 def away() -> list[int]:
                     return [on for pid in working(results) if (on := nodes.of(pid))]  # noqa: B023
@@ -79,7 +80,7 @@ def ray_faults(world: World) -> list[Fault]:
                 [node, *_] = until(away)
                 time.sleep(world.moments.uniform(0.0, 3.0))
                 lost = max(lost, seconds_unsaved(results))
-                nodes.kill(node, "raylet")
+                kill(nodes.processes[node]["raylet"])
                 killed += 1
                 survived += left(driver) == 0 and numbers_are_whole(results)
         return Tally("kill -9 of one of three nodes", killed, survived, f"{lost:.1f} s", "the same run goes on")
@@ -103,14 +104,8 @@ def seconds_unsaved(results: Path) -> float:
 
 
 def _driver(world: World, results: Path) -> BaseProcess:
-    return start(_drive_patiently, world.patient, results, world.plugins)
-
-
-def _drive_patiently(suite: Path, results: Path, plugins: Path) -> None:
-    import os
-
-    os.environ[PATIENCE] = WAIT
-    drive(suite, results, "tune", None, plugins)
+    environment = {PATIENCE: WAIT, "RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+    return start(drive, world.patient, results, "tune", None, world.plugins, 2**40, environment)
 
 
 def _processes(driver: BaseProcess, results: Path, what: str) -> list[int]:

@@ -12,7 +12,7 @@ import resource
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -99,13 +99,16 @@ def drive(
     hang_after: float | None = None,
     plugins: Path | None = None,
     most_growth: int = 2**40,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """What a driver does, without a report: runs what is missing, saves every epoch, keeps a log of the epochs.
 
     Args:
         executor: "inline", "tune", or the address of a Ray cluster.
         plugins: a folder of packages with methods, to be put on the path.
+        environment: added to the process's own.
     """
+    os.environ.update(environment or {})
     if plugins is not None:
         put_on_path(plugins)
     speak_to(said_by(results))
