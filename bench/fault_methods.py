@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.fault_kinds import Fault, Tally, World
+from harness.store.ledger import Ledger
 from tests.faults.processes import drive, drive_in_little_space, left, reasons, start, write_methods
 
 
@@ -34,4 +35,13 @@ def method_faults(world: World) -> list[Fault]:
         survived = ended("greedy", "out of memory", [0], drive_in_little_space)
         return Tally("a method that wants 64 GiB", 1, survived, "its own cell", "limit on the address space")
 
-    return [hang, divergence, too_little_memory]
+    def leak() -> Tally:
+        results = world.folder / "leak"
+        suite = write_methods(world.folder / "leak.suite", "leaking", budgets="[0.9, 0.8, 0.7, 0.6, 0.5, 0.4]")
+        ended = left(start(drive, suite, results, "tune", None, world.plugins, 50 * 2**20)) == 0
+        started = [event for event in Ledger(results).refresh() if event.event == "started"]
+        lives = len({event.payload["pid"] for event in started})
+        survived = ended and lives > 2 and len(started) == len({event.key for event in started}) == 1 + 6 * 3
+        return Tally("a method that leaks 96 MiB a cell", 1, int(survived), "nothing", f"{lives} workers for 6 cells")
+
+    return [hang, divergence, too_little_memory, leak]

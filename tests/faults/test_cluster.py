@@ -46,9 +46,8 @@ def test_under_ray_too_a_stage_that_hangs_is_a_row_and_the_suite_goes_on(
 ) -> None:
     results, suite = tmp_path / "results", write_methods(tmp_path, "sleeping", "stubborn", "random")
     assert left(start(drive, write_methods(tmp_path / "first", "random"), results)) == 0
-    assert left(start(drive, suite, results, nodes.address, 4.0, plugins, 2**40, nodes.environment)) == 0, said_by(
-        results
-    ).read_text()
+    driver = start(drive, suite, results, nodes.address, 4.0, plugins, 2**40, nodes.environment)
+    assert left(driver) == 0, said_by(results).read_text()
     found = reasons(suite, results, plugins)
     assert found["sleeping"].startswith("hung: no step, batch or epoch for 4 s")
     assert found["stubborn"].startswith("hung: no step, batch or epoch for 4 s")
