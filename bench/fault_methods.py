@@ -14,7 +14,7 @@ def method_faults(world: World) -> list[Fault]:
     """Each fault of this room: one cell fails for a stated reason, the cell beside it is done."""
 
     def ended(name: str, reason: str, lives: list[int], target: Callable[..., None], *given: Any) -> int:
-        results = world.folder / f"method-{name}-{len(given)}-{given[0]}"
+        results = world.folder / f"{name}-{target.__name__}-{'-'.join(map(str, given))}"
         suite = write_methods(results.with_suffix(".suite"), name, "l1_norm")
         statuses = [left(start(target, suite, results, *given, world.plugins)) for _ in lives]
         found = reasons(suite, results, world.plugins)
@@ -23,8 +23,8 @@ def method_faults(world: World) -> list[Fault]:
     def hang() -> Tally:
         survived = ended("sleeping", "hung", [0], drive, "inline", 5.0)
         survived += ended("stubborn", "hung", [3, 0], drive, "inline", 5.0)
-        survived += ended("sleeping", "hung", [0], drive, "tune", 20.0)
-        survived += ended("stubborn", "hung", [0], drive, "tune", 20.0)
+        survived += ended("sleeping", "hung", [0], drive, "tune", 8.0)
+        survived += ended("stubborn", "hung", [0], drive, "tune", 8.0)
         return Tally("a method that hangs", 4, survived, "its own cell", "2 of them cannot be interrupted; 2 under Ray")
 
     def divergence() -> Tally:

@@ -48,9 +48,9 @@ def ray_faults(world: World) -> list[Fault]:
             driver = _driver(world, results)
             here: Counter[str] = Counter()
             for what in turns[:5] if world.quick else turns:
-                until(lambda results=results: working(results))
+                family = _family_at_work(driver, results)
                 time.sleep(world.moments.uniform(0.0, 2.0))
-                pids = _processes(driver, results, what)
+                pids = _victims(driver, results, what)
                 if not pids:
                     break
                 lost = max(lost, seconds_unsaved(results))
@@ -58,7 +58,8 @@ def ray_faults(world: World) -> list[Fault]:
                     kill(pid)
                 here[what] += 1
                 if what != "worker":
-                    driver = _again(world, driver, results)
+                    _end(driver, family)
+                    driver = _driver(world, results)
             driver.join(300)
             ended = driver.exitcode == 0 or left(_driver(world, results)) == 0
             survived += sum(here.values()) if ended and numbers_are_whole(results) else 0
@@ -89,10 +90,10 @@ def ray_faults(world: World) -> list[Fault]:
 
 
 def seconds_unsaved(results: Path) -> float:
-    """The longest time since a running stage began or was saved."""
+    """The longest time since a stage that runs began or was saved."""
     began: dict[str, float] = {}
     for event in Ledger(results).refresh():
-        if event.event == "started":
+        if event.event == "started" and alive(int(event.payload["pid"])):
             began[event.key] = event.time
         else:
             began.pop(event.key, None)
@@ -108,7 +109,18 @@ def _driver(world: World, results: Path) -> BaseProcess:
     return start(drive, world.patient, results, "tune", None, world.plugins, 2**40, environment)
 
 
-def _processes(driver: BaseProcess, results: Path, what: str) -> list[int]:
+def _family_at_work(driver: BaseProcess, results: Path) -> list[int]:
+    """All processes of a driver, once one of them runs a stage."""
+
+    def found() -> list[int]:
+        family = [pid for pid, _ in descendants(driver.pid or 0)]
+        at_work = set(family) & set(working(results))
+        return family if at_work else [0] if not driver.is_alive() else []
+
+    return list(until(found))
+
+
+def _victims(driver: BaseProcess, results: Path, what: str) -> list[int]:
     """Those that are to be killed; none if the run has ended."""
     if not driver.is_alive():
         return []
@@ -119,12 +131,9 @@ def _processes(driver: BaseProcess, results: Path, what: str) -> list[int]:
     return [pid for pid, words in descendants(driver.pid or 0) if words.split(" ")[0].endswith(f"/{what}")]
 
 
-def _again(world: World, driver: BaseProcess, results: Path) -> BaseProcess:
-    """The same command, once the driver that lost its Ray has ended; what is left of that Ray is ended too."""
-    family = [pid for pid, _ in descendants(driver.pid or 0)]
+def _end(driver: BaseProcess, family: list[int]) -> None:
+    """Waits for the end of a driver that lost its Ray, or of a Ray that lost its driver, and helps if it must."""
     driver.join(120)
-    kill(driver.pid or 0)
-    driver.join()
-    for pid in filter(alive, family):
+    for pid in [driver.pid or -1, *filter(alive, family)]:
         kill(pid)
-    return _driver(world, results)
+    driver.join()

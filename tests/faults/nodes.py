@@ -53,7 +53,7 @@ def ray_nodes(folder: Path, count: int, plugins: Path, **environment: str) -> It
         yield Nodes(found["address"], secret, found["processes"])
     finally:
         family = [pid for pid, _ in descendants(holder.pid or 0)]
-        for pid in [holder.pid or 0, *filter(alive, family)]:
+        for pid in [holder.pid or -1, *filter(alive, family)]:
             kill(pid)
         holder.join()
         told.unlink(missing_ok=True)

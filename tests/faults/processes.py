@@ -46,6 +46,7 @@ methods:
 
 def write_suite(folder: Path, dense: int = 4, seeds: int = 1) -> Path:
     """A suite file with dense stages of so many epochs."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "faults.yaml"
     path.write_text(SUITE.format(dense=dense, seeds=list(range(seeds))))
     return path
@@ -291,6 +292,7 @@ def descendants(root: int) -> Iterator[tuple[int, str]]:
 
 def kill(pid: int) -> None:
     """kill -9; silent if the process is gone."""
+    assert pid > 1, "that would be many processes"
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
