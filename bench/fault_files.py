@@ -56,7 +56,7 @@ def file_faults(world: World) -> list[Fault]:
             driver = start(drive, suite, results)
             [path, *_] = until(lambda results=results: sorted((results / "checkpoints").glob("*/*.safetensors")))
             time.sleep(world.moments.uniform(0, 0.5))
-            kill(driver.pid or -1)
+            kill(driver.pid)
             driver.join()
             harm(path)
             injected += 1

@@ -16,7 +16,9 @@ from tests.faults.processes import (
     descendants,
     done_twice,
     drive,
+    family_of,
     kill,
+    kill_family,
     left,
     same_numbers,
     start,
@@ -109,15 +111,15 @@ def _driver(world: World, results: Path) -> BaseProcess:
     return start(drive, world.patient, results, "tune", None, world.plugins, 2**40, environment)
 
 
-def _family_at_work(driver: BaseProcess, results: Path) -> list[int]:
-    """All processes of a driver, once one of them runs a stage."""
+def _family_at_work(driver: BaseProcess, results: Path) -> dict[int, str]:
+    """All processes of a driver, once one of them runs a stage or the driver has ended."""
 
-    def found() -> list[int]:
-        family = [pid for pid, _ in descendants(driver.pid or 0)]
-        at_work = set(family) & set(working(results))
-        return family if at_work else [0] if not driver.is_alive() else []
+    def found() -> dict[int, str] | None:
+        family = family_of(driver.pid) if driver.is_alive() else {}
+        return family if family.keys() & set(working(results)) or not driver.is_alive() else None
 
-    return list(until(found))
+    until(lambda: found() is not None)
+    return found() or {}
 
 
 def _victims(driver: BaseProcess, results: Path, what: str) -> list[int]:
@@ -131,9 +133,9 @@ def _victims(driver: BaseProcess, results: Path, what: str) -> list[int]:
     return [pid for pid, words in descendants(driver.pid or 0) if words.split(" ")[0].endswith(f"/{what}")]
 
 
-def _end(driver: BaseProcess, family: list[int]) -> None:
+def _end(driver: BaseProcess, family: dict[int, str]) -> None:
     """Waits for the end of a driver that lost its Ray, or of a Ray that lost its driver, and helps if it must."""
     driver.join(120)
-    for pid in [driver.pid or -1, *filter(alive, family)]:
-        kill(pid)
+    driver.kill()
     driver.join()
+    kill_family(family)

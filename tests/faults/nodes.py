@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.execute.ray_environment import prepare
 from harness.store.atomic import write_json
 from tests.faults.faulty import put_on_path
-from tests.faults.processes import alive, descendants, kill, start, until
+from tests.faults.processes import descendants, family_of, kill_family, start, until
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def ray_nodes(folder: Path, count: int, plugins: Path, **environment: str) -> It
         found = json.loads(told.read_text())
         yield Nodes(found["address"], secret, found["processes"])
     finally:
-        family = [pid for pid, _ in descendants(holder.pid or 0)]
-        for pid in [holder.pid or -1, *filter(alive, family)]:
-            kill(pid)
+        family = family_of(holder.pid) if holder.is_alive() else {}
+        holder.kill()
+        kill_family(family)
         holder.join()
         told.unlink(missing_ok=True)
 

@@ -272,6 +272,7 @@ def alive(pid: int) -> bool:
 
 def descendants(root: int) -> Iterator[tuple[int, str]]:
     """(pid, command) of all processes below `root`, also those that left its session, as Ray's do."""
+    assert root > 1, "that would be all processes"
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -290,11 +291,32 @@ def descendants(root: int) -> Iterator[tuple[int, str]]:
                 continue
 
 
-def kill(pid: int) -> None:
-    """kill -9; silent if the process is gone."""
+def family_of(root: int | None) -> dict[int, str]:
+    """All processes below `root`, and when each began, which tells it from a later one of the same number."""
+    return {pid: began for pid, _ in descendants(root or 0) if (began := _began(pid))}
+
+
+def kill_family(family: Mapping[int, str]) -> None:
+    """kill -9 of those that are still there."""
+    for pid, began in family.items():
+        if _began(pid) == began:
+            kill(pid)
+
+
+def _began(pid: int) -> str:
+    """Nothing if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return ""
+
+
+def kill(pid: int | None, number: signal.Signals = signal.SIGKILL) -> None:
+    """kill -9, or another signal, of one process; silent if it is gone."""
+    assert pid is not None
     assert pid > 1, "that would be many processes"
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except ProcessLookupError:
         return
 

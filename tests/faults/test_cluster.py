@@ -79,7 +79,7 @@ def test_six_kills_of_all_that_ray_is_made_of_change_no_number(nodes: Nodes, plu
     for _ in range(2):
         a_worker()
         wait_a_little()
-        kill(driver.pid or -1)
+        kill(driver.pid)
         driver.join()
         driver = start(*command)
     lost = nodes.of(a_worker(on=(1, 2)))
