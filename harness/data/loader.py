@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from harness.data.batches import batch_bounds
+from harness.data.batches import WHOLE, Share, batch_bounds, shared_bounds
 from harness.data.catalogue import DataSet
 from harness.data.normalise import Normalise
 from harness.data.seeds import derive
@@ -56,7 +56,9 @@ class DeviceLoader:
         """The number of images."""
         return len(self._labels)
 
-    def epoch(self, seed: int, epoch: int, batch: int, augment: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(
+        self, seed: int, epoch: int, batch: int, augment: bool, share: Share = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over all images in random order: images float32 [B, C, H, W], normalised; labels int64 [B].
 
         Args:
@@ -64,6 +66,7 @@ class DeviceLoader:
             epoch: from 0.
             batch: images a batch; the last may be smaller, or larger by one (see `batch_bounds`).
             augment: crop and mirror at random; otherwise images are whole.
+            share: what of each batch is wanted.
         """
         count = len(self)
         order = torch.randperm(count, generator=generator(seed, "order", epoch))
@@ -82,7 +85,7 @@ class DeviceLoader:
         columns = (offsets[1, :, None] + columns)[:, None, :].to(self.device)
         labels = self._labels.index_select(0, order.to(self.device))
         pixels = self._images.view(-1, self._channels)
-        for start, end in batch_bounds(count, batch):
+        for start, end in shared_bounds(count, batch, share):
             places = rows[start:end] + columns[start:end]
             # On a CPU this is four times as fast as indexing with three tensors.
             yield self._normalised(pixels.index_select(0, places.view(-1))), labels[start:end]

@@ -233,7 +233,8 @@ def _train_weights(
         rebuild_momentum=config["rebuild_momentum"],
         bfloat16=config["precision"] == "bfloat16",
     )
-    source = Source(train, held_out, derive(config["seed"], "order"), config["batch"], config["augment"])
+    seed, accumulate = derive(config["seed"], "order"), config.get("accumulate", 1)
+    source = Source(train, held_out, seed, config["batch"], config["augment"], accumulate)
     progress = train_epochs(
         network,
         step,

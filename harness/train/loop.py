@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from harness.data.batches import steps_per_epoch
+from harness.data.batches import Share, batch_bounds
 from harness.data.interface import Loader, scoring_batch
 from harness.data.seeds import derive
 from harness.errors import StageFailure
@@ -33,7 +34,8 @@ class Step:
         frozen_batch_norm: batch norm uses and keeps its running statistics.
         rebuild_momentum: momentum starts each epoch at zero.
         bfloat16: the forward pass runs under autocast.
-        loss: (network, images, labels) → (logits, loss); None: cross-entropy of the network's logits.
+        loss: (network, images, labels) → (logits, loss), a mean over the images; None: cross-entropy of the network's
+            logits.
         before_step: called with the number of the step, from 0 in the first epoch of the call.
         after_backward: called when the gradients are there, before they are used.
         after_step: called with the learning rate that the step used.
@@ -64,6 +66,8 @@ class Source:
         held_out: scored after each epoch, or None where the recipe trains on them.
         seed: order and augmentation of an epoch are a function of it and of the epoch alone.
         batch: images a step.
+        accumulate: micro-batches that a step takes one after the other; the gradient is that of the mean over all of
+            its images, and batch norm sees one micro-batch at a time.
     """
 
     train: Loader
@@ -71,6 +75,7 @@ class Source:
     seed: int
     batch: int
     augment: bool
+    accumulate: int = 1
 
 
 @dataclass
@@ -197,10 +202,15 @@ def _epoch(
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     right = torch.zeros((), dtype=torch.int64, device=device)
     seen = 0
-    steps = steps_per_epoch(len(source.train), source.batch)
+    share = Share(source.accumulate)
+    bounds = batch_bounds(len(source.train), source.batch, source.accumulate)
+    steps = len(bounds)
     compute_loss = step.loss or _cross_entropy
-    batches = source.train.epoch(source.seed, epoch, source.batch, source.augment)
-    for number, (images, labels) in enumerate(batches):
+    arriving = source.train.epoch(source.seed, epoch, source.batch, source.augment, share)
+    for number, (start, end) in enumerate(bounds):
+        micro_batches = list(islice(arriving, share.own))
+        if not micro_batches:  # a loader may end before its images do
+            break
         if watch.should_stop():
             raise Stopped
         if step.before_step is not None:
@@ -209,20 +219,24 @@ def _epoch(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
-            logits, loss = compute_loss(network, images, labels)
-        if step.penalty is not None:
-            loss = loss + step.penalty()
-        torch.autograd.backward(loss)
+        size = end - start
+        for position, (images, labels) in enumerate(micro_batches, start=1):
+            with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
+                logits, loss = compute_loss(network, images, labels)
+            if len(labels) < size:
+                loss = loss * (len(labels) / size)
+            if step.penalty is not None and position == len(micro_batches):
+                loss = loss + step.penalty()
+            torch.autograd.backward(loss)
+            with torch.no_grad():
+                loss_sum += loss.detach() * size
+                right += (logits.argmax(dim=1) == labels).sum()
         if step.after_backward is not None:
             step.after_backward()
         optimiser.step()
         if step.after_step is not None:
             step.after_step(learning_rate)
-        with torch.no_grad():
-            loss_sum += loss.detach() * len(labels)
-            right += (logits.argmax(dim=1) == labels).sum()
-        seen += len(labels)
+        seen += size
     return float(loss_sum) / seen, int(right) / seen
 
 

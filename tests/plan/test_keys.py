@@ -78,6 +78,7 @@ def test_what_may_be_cut_leaves_the_dense_stage() -> None:
     [
         {"lr": 0.05},
         {"batch": 32},
+        {"accumulate": 2},
         {"momentum": 0.8},
         {"weight_decay": 1e-4},
         {"schedule": "cosine"},
@@ -95,6 +96,10 @@ def test_how_weights_are_trained_changes_the_dense_stage_and_what_follows(other:
     # Longer than the shared recipe, so that a changed milestone lies within the dense stage.
     recipe = RECIPE.model_copy(update={"epochs": RECIPE.epochs.model_copy(update={"dense": 3})})
     assert changed(l1(recipe), l1(recipe.model_copy(update=other))) == ALL
+
+
+def test_a_step_in_one_piece_is_in_no_key() -> None:
+    assert all("accumulate" not in stage.config for stage in chain_of(l1(), {}).stages)
 
 
 def test_whether_a_recipe_is_calibrated_changes_no_key() -> None:
