@@ -32,9 +32,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": {"channels", "data", "backbones"},
     "execute": {"train", "measure", "channels", "store", "plan", "suite", "data", "backbones"},
     "export": {"execute", "train", "channels", "store", "plan", "suite", "data", "backbones"},
+    "reproduce": {"stats", "execute", "train", "store", "suite"},
     "authoring": {"execute", "train", "channels", "store", "plan", "suite", "data", "backbones"},
     "cli": {
         "authoring",
+        "reproduce",
         "execute",
         "export",
         "train",

@@ -7,7 +7,21 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.cli import compare, cost, data, doctor, export, latency, listing, merge, new_method, plan, report, run
+from harness.cli import (
+    compare,
+    cost,
+    data,
+    doctor,
+    export,
+    latency,
+    listing,
+    merge,
+    new_method,
+    plan,
+    report,
+    reproduce,
+    run,
+)
 from harness.errors import UserError
 
 app = typer.Typer(
@@ -21,6 +35,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("report")(report.report)
+app.command("reproduce")(reproduce.reproduce)
 app.command("compare")(compare.compare)
 app.command("list")(listing.listing)
 app.command("cost")(cost.cost)

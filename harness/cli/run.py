@@ -136,7 +136,7 @@ def _execute(
     device = "cuda" if suite.resources.gpu else "cpu"
     place = Place(folder, images, device, suite.resources.cpu, watch)
     board = Board(cells, ledger, folder)
-    with _signals(stop) as caught, Progress(cells, folder):
+    with signals(stop) as caught, Progress(cells, folder):
         if executor is Executor.tune:
             from harness.execute.ray_environment import prepare
 
@@ -170,7 +170,7 @@ def _all_ended(grid: Grid) -> bool:
 
 
 @contextmanager
-def _signals(stop: StopSign) -> Iterator[list[int]]:
+def signals(stop: StopSign) -> Iterator[list[int]]:
     """SIGINT and SIGTERM raise the stop sign; a second one ends the process at once."""
     caught: list[int] = []
 
