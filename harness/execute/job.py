@@ -13,7 +13,7 @@ from typing import Any, Literal
 from harness.errors import StageFailure, UserError
 from harness.execute.network import Decision
 from harness.execute.place import Place
-from harness.execute.stages import run_stage
+from harness.execute.stages import SPREAD, run_stage
 from harness.measure.environment import provenance
 from harness.measure.exclusive import shared
 from harness.plan.stages import Stage
@@ -115,7 +115,7 @@ def _run(job: Job, stage: Stage, place: Place, ledger: Ledger, lease: Lease) -> 
         reason, message = _why(error)
         failure: dict[str, Any] = {"cell": job.cell, "reason": reason, "message": message}
         failure["traceback"] = traceback.format_exc()
-        failure["provenance"] = provenance(place.device, place.threads)
+        failure["provenance"] = _provenance(stage, place)
         ledger.append("failed", stage.key, stage.kind, failure)
         shutil.rmtree(place.checkpoints(stage.key), ignore_errors=True)
         return f"{reason}: {message}"
@@ -123,12 +123,25 @@ def _run(job: Job, stage: Stage, place: Place, ledger: Ledger, lease: Lease) -> 
     write_artifact(place.results, stage.key, outcome.files)
     facts: dict[str, Any] = outcome.facts | {"cell": job.cell}
     # an interrupted stage trained before this process took it up
-    facts["seconds"] = max(seconds, float(facts.pop("train_seconds", 0.0)))
-    facts["provenance"] = provenance(place.device, place.threads)
+    facts["seconds"] = _ranks(stage, place) * max(seconds, float(facts.pop("train_seconds", 0.0)))
+    facts["provenance"] = _provenance(stage, place)
     ledger.append("done", stage.key, stage.kind, facts)
     shutil.rmtree(place.checkpoints(stage.key), ignore_errors=True)
-    _file_timing(stage, place, facts)
+    if _ranks(stage, place) == 1:  # estimates are of one process
+        _file_timing(stage, place, facts)
     return None
+
+
+def _ranks(stage: Stage, place: Place) -> int:
+    """In how many processes a stage runs."""
+    return place.ranks.count if stage.kind in SPREAD else 1
+
+
+def _provenance(stage: Stage, place: Place) -> dict[str, Any]:
+    facts = provenance(place.device, place.threads)
+    if (ranks := _ranks(stage, place)) > 1:
+        facts |= {"ranks": ranks, "sync_batch_norm": place.ranks.sync_batch_norm}
+    return facts
 
 
 def _noting(watch: Watch, cell: str, lease: Lease) -> Watch:

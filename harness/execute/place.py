@@ -16,6 +16,7 @@ from harness.data.sets import find_photographs, load_data
 from harness.data.split import split
 from harness.errors import UserError
 from harness.train.checkpoint import Checkpoint
+from harness.train.ranks import ALONE, Ranks
 from harness.train.watch import Watch
 
 
@@ -28,6 +29,7 @@ class Place:
         data: the folder of the data sets.
         device: as torch names it.
         threads: torch's threads within an operation; results are bit-equal only for equal threads.
+        ranks: the processes that share a training, of which this is one; each has a device and threads of its own.
     """
 
     results: Path
@@ -35,10 +37,11 @@ class Place:
     device: str = "cpu"
     threads: int = 1
     watch: Watch = field(default_factory=Watch)
+    ranks: Ranks = ALONE
 
     def checkpoint(self, key: str, name: str = "epoch") -> Checkpoint:
-        """The checkpoint of a stage in progress."""
-        return Checkpoint(self.checkpoints(key) / f"{name}.safetensors")
+        """The checkpoint of a stage in progress; rank 0 alone writes it."""
+        return Checkpoint(self.checkpoints(key) / f"{name}.safetensors", writes=self.ranks.rank == 0)
 
     def checkpoints(self, key: str) -> Path:
         """The folder of a stage's checkpoints; gone once the stage is done."""

@@ -119,7 +119,7 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
         run_studies(board, place, Ledger(place.results), stop, resources, scratch)
         given = told_place(place, stop)
         tuner = tune.Tuner(
-            tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
+            tune.with_resources(Worker, resources.bundle),
             tune_config=tune.TuneConfig(
                 search_alg=Feeder(board, given, stop),
                 num_samples=-1,
@@ -158,8 +158,8 @@ def _start_ray(address: str | None) -> None:
 def _check_resources(resources: Resources) -> None:
     """A cell that asks for more than the cluster has would wait for ever."""
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    for name, label, wanted in (("CPU", "cores", resources.cpu), ("GPU", "GPUs", resources.gpu)):
-        if wanted > there.get(name, 0):
-            raise UserError(
-                f"a cell asks for {wanted:g} {label} (resources.{name.lower()}), Ray has {there.get(name, 0):g}"
-            )
+    for name, label in (("cpu", "cores"), ("gpu", "GPUs")):
+        wanted, found = resources.bundle[name], there.get(name.upper(), 0)
+        if wanted > found:
+            stated = f"resources.{name}" + (f" × {resources.ranks} ranks" if resources.ranks > 1 else "")
+            raise UserError(f"a cell asks for {wanted:g} {label} ({stated}), Ray has {found:g}")

@@ -31,6 +31,7 @@ from harness.execute.network import (
     trained_network,
 )
 from harness.execute.place import Place
+from harness.execute.spread import spread
 from harness.execute.task import HarnessTask
 from harness.measure.accuracy import measure_accuracy
 from harness.measure.macs import count_macs, count_params
@@ -39,6 +40,10 @@ from harness.store.rows import SearchBill
 from harness.train.checkpoint import tensors_to_bytes
 from harness.train.loop import Progress, Source, Step, accuracy, train_epochs
 from harness.train.rates import rates_of
+
+SPREAD = frozenset({"dense", "finetune"})
+"""The kinds of stages that several ranks share. A method's own act is one process's: what it does between and within
+steps cannot be shared out; it trains all micro-batches of a step in turn, which comes to the same."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,14 @@ class Outcome:
 
 
 def run_stage(place: Place, kind: str, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
-    """Runs one stage whose parents are done."""
+    """Runs one stage whose parents are done, in as many processes as the place has ranks."""
+    if place.ranks.count > 1 and kind in SPREAD:
+        return spread(place, (kind, key, config, parents), lambda own: run_alone(own, kind, key, config, parents))
+    return run_alone(place, kind, key, config, parents)
+
+
+def run_alone(place: Place, kind: str, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    """The part of one process in a stage."""
     runners: dict[str, Callable[[Place, str, Mapping[str, Any], tuple[str, ...]], Outcome]] = {
         "dense": _dense,
         "compress": _compress,
@@ -244,6 +256,7 @@ def _train_weights(
         stage=stage,
         checkpoint=place.checkpoint(key),
         watch=place.watch,
+        ranks=place.ranks,
     )
     return progress, len(train)
 

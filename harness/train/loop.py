@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from harness.data.batches import Share, batch_bounds
+from harness.data.batches import batch_bounds
 from harness.data.interface import Loader, scoring_batch
 from harness.data.seeds import derive
 from harness.errors import StageFailure
 from harness.train.checkpoint import Checkpoint
+from harness.train.ranks import ALONE, Ranks, Together, synchronised
 from harness.train.rates import Rates, in_epoch
 from harness.train.watch import Stopped, Watch
 
@@ -97,6 +98,7 @@ def train_epochs(
     stage: str,
     checkpoint: Checkpoint | None = None,
     watch: Watch | None = None,
+    ranks: Ranks = ALONE,
     before_epoch: Callable[[int], None] | None = None,
     observe: Callable[[], dict[str, Any]] | None = None,
 ) -> Progress:
@@ -107,6 +109,8 @@ def train_epochs(
             source's seed and the epoch.
         first_epoch: number of the first epoch in the cell's life: it seeds order and augmentation.
         stage: the curve's label.
+        ranks: the processes that make this call for the same network, joined (`harness.train.ranks`). Each is told all
+            losses and training accuracies; rank 0 alone scores held-out images.
         before_epoch: called with the epoch (from 0 in this call) before it starts; must be a function of the epoch
             alone, because after an interruption it is called again for the last finished epoch.
         observe: called after each epoch; what it gives (JSON values) is added to the epoch's point of the curve.
@@ -123,7 +127,8 @@ def train_epochs(
         if before_epoch is not None and progress.epochs:
             before_epoch(progress.epochs - 1)
     last_save = time.monotonic()
-    with _only_trainable(network, step.parameters):
+    with _only_trainable(network, step.parameters), synchronised(network, ranks):
+        together = Together(network, step.parameters, ranks)
         optimiser = _optimiser(step)
         _load_momentum(optimiser, step.parameters, momentum)
         for epoch in range(progress.epochs, len(learning_rates)):
@@ -132,14 +137,17 @@ def train_epochs(
             if step.rebuild_momentum:
                 optimiser = _optimiser(step)
             started = time.perf_counter()
-            with _drawing(source.train.device, derive(source.seed, "network", first_epoch + epoch)):
+            own = [ranks.rank] if ranks.rank else []
+            drawing = _drawing(source.train.device, derive(source.seed, "network", first_epoch + epoch, *own))
+            with drawing, together.epoch():
                 rate = in_epoch(learning_rates, epoch)
-                loss, right = _epoch(network, optimiser, step, source, first_epoch + epoch, epoch, rate, watch)
+                loss, right = _epoch(together, optimiser, step, source, first_epoch + epoch, epoch, rate, watch)
             if not torch.isfinite(torch.tensor(loss)):
                 raise StageFailure(
                     "diverged", f"the loss is {loss} in epoch {first_epoch + epoch} of the {stage} stage"
                 )
-            held_out = None if source.held_out is None else accuracy(network, source.held_out)
+            scored = source.held_out if ranks.rank == 0 else None
+            held_out = None if scored is None else accuracy(network, scored)
             seconds = time.perf_counter() - started
             progress.epochs = epoch + 1
             progress.seconds += seconds
@@ -183,7 +191,7 @@ def accuracy(network: nn.Module, loader: Loader) -> float:
 
 
 def _epoch(
-    network: nn.Module,
+    together: Together,
     optimiser: torch.optim.SGD,
     step: Step,
     source: Source,
@@ -192,7 +200,8 @@ def _epoch(
     rate: Callable[[float], float],
     watch: Watch,
 ) -> tuple[float, float]:
-    """One pass; mean loss and share of training images classified right."""
+    """One pass; mean loss and share of training images classified right, over all ranks."""
+    network = together.network
     network.train()
     if step.frozen_batch_norm:
         for module in network.modules():
@@ -202,8 +211,8 @@ def _epoch(
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     right = torch.zeros((), dtype=torch.int64, device=device)
     seen = 0
-    share = Share(source.accumulate)
-    bounds = batch_bounds(len(source.train), source.batch, source.accumulate)
+    share = together.ranks.share(source.accumulate)
+    bounds = batch_bounds(len(source.train), source.batch, share.parts)
     steps = len(bounds)
     compute_loss = step.loss or _cross_entropy
     arriving = source.train.epoch(source.seed, epoch, source.batch, source.augment, share)
@@ -221,13 +230,15 @@ def _epoch(
         optimiser.zero_grad(set_to_none=True)
         size = end - start
         for position, (images, labels) in enumerate(micro_batches, start=1):
-            with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
-                logits, loss = compute_loss(network, images, labels)
-            if len(labels) < size:
-                loss = loss * (len(labels) / size)
-            if step.penalty is not None and position == len(micro_batches):
-                loss = loss + step.penalty()
-            torch.autograd.backward(loss)
+            last = position == len(micro_batches)
+            with together.gathering(last):
+                with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
+                    logits, loss = compute_loss(network, images, labels)
+                if (weight := together.weight(len(labels), size)) != 1:
+                    loss = loss * weight
+                if step.penalty is not None and last:
+                    loss = loss + step.penalty()
+                torch.autograd.backward(loss)
             with torch.no_grad():
                 loss_sum += loss.detach() * size
                 right += (logits.argmax(dim=1) == labels).sum()
@@ -237,7 +248,8 @@ def _epoch(
         if step.after_step is not None:
             step.after_step(learning_rate)
         seen += size
-    return float(loss_sum) / seen, int(right) / seen
+    losses, hits = together.total([loss_sum, right], device)
+    return losses / together.ranks.count / seen, hits / seen
 
 
 def _cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
