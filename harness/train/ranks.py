@@ -7,6 +7,7 @@ and running statistics of batch norm by no more.
 
 from __future__ import annotations
 
+import inspect
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,10 @@ class Ranks:
 
 ALONE = Ranks()
 
+_NAMES = inspect.signature(DistributedDataParallel.__init__).parameters
+# torch 2.15 renames the option and warns of the old name
+_OWN_STATISTICS = {"forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False}
+
 
 @contextmanager
 def joined(ranks: Ranks, folder: Path, device: torch.device) -> Iterator[None]:
@@ -102,7 +107,7 @@ class Together:
         if ranks.count > 1:
             if not ranks.sync_batch_norm:
                 self._norms = _norms(network)
-            self._wrapped = DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+            self._wrapped = DistributedDataParallel(network, gradient_as_bucket_view=True, **_OWN_STATISTICS)
             self.network = self._wrapped
 
     def weight(self, images: int, step: int) -> float:

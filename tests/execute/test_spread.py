@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from harness.errors import StageFailure
+from harness.errors import StageFailure, UserError
 from harness.execute import job
 from harness.execute.place import Place
 from harness.execute.ray_worker import place_of, told_place
@@ -261,3 +261,14 @@ def test_only_rank_nought_writes_checkpoints(tmp_path: Path) -> None:
     for rank, written in ((1, False), (0, True)):
         Place(tmp_path, tmp_path, ranks=Ranks(rank, 2)).checkpoint(stage.key).save({}, {})
         assert (tmp_path / "checkpoints" / stage.key / "epoch.safetensors").exists() == written
+
+
+def test_synchronised_batch_norm_is_refused_on_a_processor(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="sync_batch_norm works on GPUs alone"):
+        trained(digits(1), Place(tmp_path, tmp_path, ranks=Ranks(0, 2, sync_batch_norm=True)))
+
+
+def test_ranks_that_cannot_share_a_step_are_refused() -> None:
+    with pytest.raises(UserError, match="2 ranks cannot share the 3 micro-batches of a step"):
+        Ranks(0, 2).share(3)
+    assert (Ranks(1, 2).share(4).own, Ranks(1, 2, sync_batch_norm=True).share(3).own) == (2, 3)

@@ -163,6 +163,14 @@ def test_a_stages_configuration_is_enough_to_run_it_elsewhere(suite: Path) -> No
             assert json.loads(json.dumps(stage.config)) == stage.config
 
 
+def test_the_number_of_ranks_changes_no_key(suite: Path) -> None:
+    micro = ["recipe.accumulate=4"]
+    before = [keys(each) for each in load_suite(str(suite), None, micro).cells]
+    shared = load_suite(str(suite), None, [*micro, "resources.ranks=2"])
+    assert [keys(each) for each in shared.cells] == before
+    assert shared.resources.bundle == {"cpu": 2, "gpu": 0}
+
+
 NAMES = ("dense", "dnal", "l1_norm", "random", "uniform")
 COORDINATES = st.tuples(
     st.sampled_from(NAMES),
