@@ -87,7 +87,8 @@ def listing(name: str, root: Path) -> Listing:
     """The images of a folder of photographs; found once a process.
 
     Raises:
-        UserError: a folder is missing or cannot be read, a class is empty or is not in both parts.
+        UserError: a folder is missing or cannot be read, a class is empty or is not in both parts, or what is named
+            like an image is not a file (a pipe would be waited for without end).
     """
     return _listing(name, str(root.resolve()))
 
@@ -157,7 +158,7 @@ def _part(name: str, root: str, classes: list[str]) -> Part:
     paths: list[str] = []
     counts = []
     for each in classes:
-        found = sorted(_images(root, each))
+        found = sorted(_images(name, root, each))
         if not found:
             raise UserError(f"data set {name!r}: class {each!r} has no image in {root}")
         paths += [f"{folder}/{file}" for folder, file in found]
@@ -165,13 +166,16 @@ def _part(name: str, root: str, classes: list[str]) -> Part:
     return Part(root, tuple(paths), tuple(counts))
 
 
-def _images(root: str, folder: str) -> Iterator[tuple[str, str]]:
+def _images(name: str, root: str, folder: str) -> Iterator[tuple[str, str]]:
     """(folder relative to `root`, file name) of all images in and below `folder`."""
     with os.scandir(f"{root}/{folder}") as entries:
         for entry in entries:
             if entry.is_dir():
-                yield from _images(root, f"{folder}/{entry.name}")
+                yield from _images(name, root, f"{folder}/{entry.name}")
             elif entry.name.lower().endswith(SUFFIXES):
+                if not entry.is_file():
+                    entry.stat()  # a link to nowhere is told as such
+                    raise UserError(f"data set {name!r}: {entry.path} is not a file")
                 yield folder, entry.name
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from harness.execute.job import Job, Report
+from harness.execute.ranks import Ranks
 from harness.plan.stages import Chain, Stage, chain_of
 from harness.store.leases import live
 from harness.store.ledger import Ledger
@@ -89,6 +90,11 @@ class Board:
         return len(self._claims)
 
     @property
+    def open_cells(self) -> int:
+        """Cells that are not known to be done or failed."""
+        return len(self._open)
+
+    @property
     def complete(self) -> bool:
         """Whether nothing is left to hand out and nothing is out."""
         if self._claims:
@@ -131,11 +137,9 @@ class Board:
         return tuple(stages)
 
     def _longest_first(self) -> list[str]:
-        """Cells by the training that hangs on them: their own, and the longest of those that wait for them."""
-        own = {cell.label: sum(stage.training_macs for stage in self._chain(cell).own_stages) for cell in self.cells}
-        after: Counter[str] = Counter()
-        for cell in self.cells:
-            partner = cell.partner
-            if partner is not None:
-                after[partner.label] = max(after[partner.label], own[cell.label])
-        return sorted(own, key=lambda label: -(own[label] + after[label]))
+        """Cells by the training that is left on the longest way from them to the end of the run.
+
+        That is their own to its end, or to the stage that decides, and on through a cell that waits for it.
+        """
+        ranks = Ranks(self.cells, {cell.label: self._chain(cell) for cell in self.cells})
+        return sorted((cell.label for cell in self.cells), key=lambda label: -ranks[label])

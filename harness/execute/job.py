@@ -13,6 +13,7 @@ from typing import Any, Literal
 from harness.errors import StageFailure, UserError
 from harness.execute.network import Decision
 from harness.execute.place import Place
+from harness.execute.pristine import pristine, release_memory, still_answers
 from harness.execute.stages import SPREAD, run_stage
 from harness.measure.environment import provenance
 from harness.measure.exclusive import shared
@@ -51,12 +52,14 @@ class Report:
     Attributes:
         status: "busy": another driver holds a stage; "damaged": a parent must be made again; "halted": nothing more
             can be run here, for the reason in `message`.
+        spoiled: the device is of no use to this process any more; another process may go on.
     """
 
     cell: str
     status: Status
     message: str = ""
     seconds: float = 0.0
+    spoiled: bool = False
 
 
 def run_job(job: Job, place: Place, ledger: Ledger, again: bool = True) -> Report:
@@ -68,7 +71,10 @@ def run_job(job: Job, place: Place, ledger: Ledger, again: bool = True) -> Repor
     started = time.monotonic()
 
     def report(status: Status, message: str = "") -> Report:
-        return Report(job.cell, status, message, time.monotonic() - started)
+        spoiled = status == "failed" and not still_answers(place.device)
+        if not spoiled:
+            release_memory(place.device)
+        return Report(job.cell, status, message, time.monotonic() - started, spoiled)
 
     place.set_threads()
     for stage in job.stages:
@@ -107,7 +113,7 @@ def _run(job: Job, stage: Stage, place: Place, ledger: Ledger, lease: Lease) -> 
     began = time.perf_counter()
     watched = replace(place, watch=_noting(place.watch, job.cell, lease))
     try:
-        with shared():
+        with shared(), pristine(stage.key) as put_back:
             outcome = run_stage(watched, stage.kind, stage.key, stage.config, stage.parents)
     except (Stopped, UserError):
         raise
@@ -125,6 +131,8 @@ def _run(job: Job, stage: Stage, place: Place, ledger: Ledger, lease: Lease) -> 
     # an interrupted stage trained before this process took it up
     facts["seconds"] = _ranks(stage, place) * max(seconds, float(facts.pop("train_seconds", 0.0)))
     facts["provenance"] = _provenance(stage, place)
+    if put_back:
+        facts["put_back"] = put_back
     ledger.append("done", stage.key, stage.kind, facts)
     shutil.rmtree(place.checkpoints(stage.key), ignore_errors=True)
     if _ranks(stage, place) == 1:  # estimates are of one process

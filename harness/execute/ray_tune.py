@@ -1,9 +1,10 @@
-"""Runs the cells through Ray Tune: a searcher feeds one Tuner from the board, warm workers take job after job."""
+"""Runs the cells through Ray Tune: one Tuner, whose trials are workers that take job after job from the board."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import signal
 import tempfile
@@ -13,12 +14,12 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.search import Searcher
 
 from harness.errors import UserError
 from harness.execute.board import Board
 from harness.execute.job import Job, Report, run_job
 from harness.execute.place import Place
+from harness.execute.ray_feeder import REPORT, Feeder
 from harness.execute.ray_study import run_studies
 from harness.execute.ray_worker import ledger_of, place_of, told_place
 from harness.execute.stop import StopSign
@@ -27,80 +28,38 @@ from harness.suite.schema import Resources
 
 
 class Worker(tune.Trainable):
-    """Runs the job of its trial in one step. It is reused: nothing of a job outlives it but the data in memory."""
+    """Runs one job after the other, a step each. Nothing of a job outlives it but the data in memory."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Takes the job."""
+        """Notes where it works."""
         # Ctrl-C reaches the whole process group; the driver's stop sign ends a job cleanly, a dead worker does not
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._config = config
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes the next job; the process, its imports and its data stay."""
-        self._config = new_config
-        return True
+        self._told = config["place"]
+        self._boxes = ray.get_actor(config["boxes"])
+        self._is_up = False
 
     def step(self) -> dict[str, Any]:
-        """The whole job; never raises, because that would cost the warm process."""
-        job = Job.from_dict(self._config["job"])
-        place = place_of(self._config["place"])
+        """Says that it is up; then a whole job a call. Never raises, because that would cost the warm process."""
+        if not self._is_up:
+            self._is_up = True
+            return {}
+        given = ray.get(self._boxes.take.remote(self.trial_id))
+        if given is None:
+            return {"done": True}
+        job = Job.from_dict(given)
+        place = place_of(self._told)
         try:
-            ledger = ledger_of(self._config["place"]["results"])
+            ledger = ledger_of(self._told["results"])
             report = Report(job.cell, "stopped") if place.watch.should_stop() else run_job(job, place, ledger)
         except UserError as error:
             report = Report(job.cell, "halted", str(error))
-        # as text: Tune flattens nested results on their way to the searcher
-        return {"report": json.dumps(asdict(report)), "done": True}
+        return {REPORT: json.dumps(asdict(report)), "done": report.spoiled}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: a job's own checkpoints lie in the results folder."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing."""
-
-
-class Feeder(Searcher):
-    """Suggests the board's next job; Tune asks whenever a slot is free."""
-
-    def __init__(self, board: Board, place: dict[str, Any], stop: StopSign) -> None:
-        super().__init__(metric=None, mode=None)
-        self._board = board
-        self._stop = stop
-        self._place = place
-        self._jobs: dict[str, str] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune writes its searcher to its scratch folder, which is never read back."""
-        return {}
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Feeder:
-        return self
-
-    def suggest(self, trial_id: str) -> Any:
-        """A job's configuration, None while there is none, FINISHED once there never will be."""
-        self._board.stopping = self._board.stopping or self._stop()
-        job = self._board.next()
-        if job is not None:
-            self._jobs[trial_id] = job.cell
-            return {"job": job.to_dict(), "place": self._place}
-        return Searcher.FINISHED if self._board.complete else None
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Takes the job back; without a report its worker was lost."""
-        cell = self._jobs.pop(trial_id, None)
-        if cell is None:
-            return
-        if error or not result or "report" not in result:
-            self._board.stopping = self._board.stopping or self._stop()
-            self._board.lost(cell)
-        else:
-            self._board.finished(Report(**json.loads(result["report"])))
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the ledger is the truth."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the ledger is the truth."""
 
 
 def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, address: str | None) -> None:
@@ -118,12 +77,13 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
         _check_resources(resources)
         run_studies(board, place, Ledger(place.results), stop, resources, scratch)
         given = told_place(place, stop)
+        # else workers start one after the other
+        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
         tuner = tune.Tuner(
             tune.with_resources(Worker, resources.bundle),
             tune_config=tune.TuneConfig(
-                search_alg=Feeder(board, given, stop),
+                search_alg=Feeder(board, given, stop, resources),
                 num_samples=-1,
-                reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
                 trial_name_creator=lambda trial: trial.trial_id,
             ),

@@ -84,15 +84,20 @@ def _once(place: Place, stage: Stage, run: Callable[[Place], T]) -> T:
     device = _device_of(0, place)
     with tempfile.TemporaryDirectory(prefix="harness-ranks-", ignore_cleanup_errors=True) as folder:
         helpers = _Helpers(place, stage, Path(folder))
+        noticed: float | None = None
         try:
             helpers.wait_until_ready(place.watch.should_stop)
             helpers.watch()
             with joined(place.ranks, Path(folder), device):
-                return run(place)
+                try:
+                    return run(place)
+                except Exception:
+                    noticed = time.monotonic()  # before the others see this process leave
+                    raise
         except (Stopped, StageFailure, UserError, Damaged, _Lost):
             raise
         except Exception:
-            helpers.raise_first(time.monotonic())
+            helpers.raise_first(time.monotonic() if noticed is None else noticed)
             raise
         finally:
             helpers.end()
@@ -214,7 +219,9 @@ def _help(connection: Connection, given: str, environment: dict[str, str]) -> No
     os.environ.clear()
     os.environ.update(environment)
     told = json.loads(given)
+    noticed: float | None = None
     try:
+        from harness.execute.pristine import pristine
         from harness.execute.stages import run_alone
 
         ranks = Ranks(told["rank"], told["count"], told["sync_batch_norm"])
@@ -225,11 +232,16 @@ def _help(connection: Connection, given: str, environment: dict[str, str]) -> No
             torch.cuda.set_device(device)
         kind, key, config, parents = told["stage"]
         connection.send_bytes(json.dumps({"ready": True}).encode())
-        with joined(ranks, Path(told["folder"]), device):
-            run_alone(replace(place, device=str(device)), kind, key, config, tuple(parents))
+        with pristine(key), joined(ranks, Path(told["folder"]), device):
+            try:
+                run_alone(replace(place, device=str(device)), kind, key, config, tuple(parents))
+            except BaseException:
+                noticed = time.monotonic()
+                raise
         connection.send_bytes(json.dumps({"done": True}).encode())
     except BaseException as error:
-        failure = {"at": time.monotonic(), "reason": None, "message": _line(error), "traceback": traceback.format_exc()}
+        at = time.monotonic() if noticed is None else noticed
+        failure = {"at": at, "reason": None, "message": _line(error), "traceback": traceback.format_exc()}
         if isinstance(error, StageFailure):
             failure |= {"reason": error.reason, "message": error.message}
         elif isinstance(error, MemoryError):

@@ -235,6 +235,7 @@ class HarnessTask:
             frozen_batch_norm,
             rebuild_momentum,
             bfloat16=config["precision"] == "bfloat16",
+            cuda_graphs=config.get("cuda_graphs", False),
             loss=loss,
             before_step=before_step,
             after_backward=after_backward,

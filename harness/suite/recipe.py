@@ -116,12 +116,30 @@ class Recipe(BaseModel):
     ] = False
     channels_last: Annotated[bool, Field(description="memory format of images and weights")] = True
     precision: Annotated[
-        Literal["float32", "bfloat16"], Field(description="bfloat16: forward passes run under autocast")
+        Literal["float32", "bfloat16"],
+        Field(description="bfloat16: forward passes run under autocast; refused where a device only emulates it"),
     ] = "float32"
+    compile: Annotated[
+        bool,
+        Field(description="dense training and fine-tuning run the network as torch.compile has it", exclude_if=_unset),
+    ] = False
+    cuda_graphs: Annotated[
+        bool, Field(description="a training step is recorded once an epoch and replayed; on a GPU", exclude_if=_unset)
+    ] = False
+    deterministic: Annotated[
+        bool,
+        Field(description="only algorithms that give the same bits every time, on a GPU too", exclude_if=_unset),
+    ] = False
     calibrated: Annotated[
         bool,
         Field(description="lr and weight decay were chosen by a calibration at full length, or the paper states them"),
     ] = True
+
+    @property
+    def arithmetic(self) -> str:
+        """In what weights are trained: "float32", "bfloat16, compiled"."""
+        switches = {"compiled": self.compile, "CUDA graphs": self.cuda_graphs, "deterministic": self.deterministic}
+        return ", ".join([self.precision, *(word for word, on in switches.items() if on)])
 
     @model_validator(mode="after")
     def _lengths_fit(self) -> Self:

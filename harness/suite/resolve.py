@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from harness.errors import Location, UserError, unknown
 from harness.suite.problems import Problems
-from harness.suite.source import Node, parse, plain
+from harness.suite.source import DEEPEST, Node, parse, plain
 from harness.suite.wording import must_be, shown, unknown_key
 
 PROFILES = "profiles"
@@ -102,10 +102,12 @@ def _merged(base: Node, over: Node) -> Node:
 
 def _overridden(document: Node, override: str, problems: Problems) -> Node:
     path, separator, text = override.partition("=")
-    file = f"--set {override}"
+    file = f"--set {override if len(override) <= 200 else override[:199] + '…'}"
     steps = path.split(".")
     if not separator or not all(step and step == step.strip() for step in steps):
-        raise UserError(f"--set takes KEY=VALUE such as recipe.epochs.dense=3, not {override!r}")
+        raise UserError(f"--set takes KEY=VALUE such as recipe.epochs.dense=3, not {shown(override)}")
+    if len(steps) > DEEPEST:
+        raise UserError(f"{file}: the key is nested {len(steps):,} levels deep; a suite has at most {DEEPEST}")
     value = parse(text, file, problems, column=len(path) + 1)
     if value is None:
         return document

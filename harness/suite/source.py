@@ -29,7 +29,7 @@ Scalar = str | int | float | bool | None
 
 LARGEST_FILE = 1_000_000
 """Bytes of a suite file."""
-MOST_VALUES = 200_000
+MOST_VALUES = 30_000
 """Keys and values of a document, aliases written out."""
 DEEPEST = 40
 """Levels of nesting."""

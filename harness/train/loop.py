@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from harness.data.batches import batch_bounds
+from harness.data.batches import WHOLE, batch_bounds
 from harness.data.interface import Loader, scoring_batch
 from harness.data.seeds import derive
 from harness.errors import StageFailure
 from harness.train.checkpoint import Checkpoint
+from harness.train.compiled import compiled
 from harness.train.ranks import ALONE, Ranks, Together, synchronised
 from harness.train.rates import Rates, in_epoch
+from harness.train.replay import Act, CudaRecorder, Replayed, set_rate
 from harness.train.watch import Stopped, Watch
 
 Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -35,6 +37,8 @@ class Step:
         frozen_batch_norm: batch norm uses and keeps its running statistics.
         rebuild_momentum: momentum starts each epoch at zero.
         bfloat16: the forward pass runs under autocast.
+        compile: the forward pass of whole batches is `torch.compile`'s; the loss is of the same network.
+        cuda_graphs: steps are recorded once an epoch and replayed, unless something is called within them.
         loss: (network, images, labels) → (logits, loss), a mean over the images; None: cross-entropy of the network's
             logits.
         before_step: called with the number of the step, from 0 in the first epoch of the call.
@@ -51,11 +55,19 @@ class Step:
     frozen_batch_norm: bool = False
     rebuild_momentum: bool = True
     bfloat16: bool = False
+    compile: bool = False
+    cuda_graphs: bool = False
     loss: Loss | None = None
     before_step: Callable[[int], None] | None = None
     after_backward: Callable[[], None] | None = None
     after_step: Callable[[float], None] | None = None
     state: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def replays(self) -> bool:
+        """Whether steps are replayed: what is called within a step may do something else each time."""
+        within = (self.loss, self.before_step, self.after_backward, self.after_step)
+        return self.cuda_graphs and all(call is None for call in within)
 
 
 @dataclass(frozen=True)
@@ -127,7 +139,12 @@ def train_epochs(
         if before_epoch is not None and progress.epochs:
             before_epoch(progress.epochs - 1)
     last_save = time.monotonic()
-    with _only_trainable(network, step.parameters), synchronised(network, ranks):
+    alone = ranks.count == 1
+    with (
+        _only_trainable(network, step.parameters),
+        synchronised(network, ranks),
+        compiled(network, step.compile and alone) as forward,
+    ):
         together = Together(network, step.parameters, ranks)
         optimiser = _optimiser(step)
         _load_momentum(optimiser, step.parameters, momentum)
@@ -141,7 +158,10 @@ def train_epochs(
             drawing = _drawing(source.train.device, derive(source.seed, "network", first_epoch + epoch, *own))
             with drawing, together.epoch():
                 rate = in_epoch(learning_rates, epoch)
-                loss, right = _epoch(together, optimiser, step, source, first_epoch + epoch, epoch, rate, watch)
+                networks = (network, forward if alone else together.network)
+                loss, right = _epoch(
+                    networks, together, optimiser, step, source, first_epoch + epoch, epoch, rate, watch
+                )
             if not torch.isfinite(torch.tensor(loss)):
                 raise StageFailure(
                     "diverged", f"the loss is {loss} in epoch {first_epoch + epoch} of the {stage} stage"
@@ -191,6 +211,7 @@ def accuracy(network: nn.Module, loader: Loader) -> float:
 
 
 def _epoch(
+    networks: tuple[nn.Module, nn.Module],
     together: Together,
     optimiser: torch.optim.SGD,
     step: Step,
@@ -200,8 +221,12 @@ def _epoch(
     rate: Callable[[float], float],
     watch: Watch,
 ) -> tuple[float, float]:
-    """One pass; mean loss and share of training images classified right, over all ranks."""
-    network = together.network
+    """One pass of the network, or of its compiled or shared form.
+
+    Returns:
+        Mean loss and share of training images classified right, over all ranks.
+    """
+    network, forward = networks
     network.train()
     if step.frozen_batch_norm:
         for module in network.modules():
@@ -215,6 +240,34 @@ def _epoch(
     bounds = batch_bounds(len(source.train), source.batch, share.parts)
     steps = len(bounds)
     compute_loss = step.loss or _cross_entropy
+    full = source.batch // share.parts
+
+    def take_parts(parts: Sequence[tuple[Tensor, Tensor]], size: int) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        for position, (images, labels) in enumerate(parts, start=1):
+            last = position == len(parts)
+            through = forward if share.ranks > 1 or len(labels) == full else network
+            with together.gathering(last):
+                with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
+                    logits, loss = compute_loss(through, images, labels)
+                if (weight := together.weight(len(labels), size)) != 1:
+                    loss = loss * weight
+                if step.penalty is not None and last:
+                    loss = loss + step.penalty()
+                torch.autograd.backward(loss)
+            with torch.no_grad():
+                loss_sum.add_(loss.detach() * size)
+                right.add_((logits.argmax(dim=1) == labels).sum())
+        if step.after_backward is not None:
+            step.after_backward()
+        optimiser.step()
+
+    def take_whole(images: Tensor, labels: Tensor) -> None:
+        take_parts([(images, labels)], len(labels))
+
+    # a step in parts is several launches with waiting in between
+    replays = step.replays and share == WHOLE
+    take: Act = Replayed(take_whole, source.batch, CudaRecorder(device)) if replays else take_whole
     arriving = source.train.epoch(source.seed, epoch, source.batch, source.augment, share)
     for number, (start, end) in enumerate(bounds):
         micro_batches = list(islice(arriving, share.own))
@@ -225,29 +278,14 @@ def _epoch(
         if step.before_step is not None:
             step.before_step(epoch_of_call * steps + number)
         learning_rate = rate(number / steps)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate
-        optimiser.zero_grad(set_to_none=True)
-        size = end - start
-        for position, (images, labels) in enumerate(micro_batches, start=1):
-            last = position == len(micro_batches)
-            with together.gathering(last):
-                with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
-                    logits, loss = compute_loss(network, images, labels)
-                if (weight := together.weight(len(labels), size)) != 1:
-                    loss = loss * weight
-                if step.penalty is not None and last:
-                    loss = loss + step.penalty()
-                torch.autograd.backward(loss)
-            with torch.no_grad():
-                loss_sum += loss.detach() * size
-                right += (logits.argmax(dim=1) == labels).sum()
-        if step.after_backward is not None:
-            step.after_backward()
-        optimiser.step()
+        set_rate(optimiser, learning_rate, device if replays else None)
+        if share == WHOLE:
+            take(*micro_batches[0])
+        else:
+            take_parts(micro_batches, end - start)
         if step.after_step is not None:
             step.after_step(learning_rate)
-        seen += size
+        seen += end - start
     losses, hits = together.total([loss_sum, right], device)
     return losses / together.ranks.count / seen, hits / seen
 

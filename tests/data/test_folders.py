@@ -99,6 +99,17 @@ def test_a_link_to_nowhere_is_named(tiny: Path) -> None:
     assert refused(tiny) == f"data set 'folder/tiny' cannot be read: {link}: No such file or directory"
 
 
+def test_a_pipe_in_an_images_place_is_named(tiny: Path) -> None:
+    pipe = tiny / "tiny" / "val" / "zebra" / "pipe.jpg"
+    os.mkfifo(pipe)
+    assert refused(tiny) == f"data set 'folder/tiny': {pipe} is not a file"
+
+
+def test_a_pipe_that_is_named_like_no_image_is_passed_over(tiny: Path) -> None:
+    os.mkfifo(tiny / "tiny" / "val" / "zebra" / "pipe")
+    assert facts("folder/tiny", tiny / "tiny").test_images == 3 * TEST
+
+
 def test_photographs_other_than_declared_are_refused(tiny: Path) -> None:
     (tiny / "tiny").rename(tiny / "imagenet")
     with pytest.raises(UserError, match=r"'imagenet': .*/imagenet has 3 classes, declared are 1,000"):

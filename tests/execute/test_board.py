@@ -13,8 +13,9 @@ from harness.store.leases import acquire
 from harness.store.ledger import Ledger
 from harness.store.states import cell_state
 from harness.suite.cell import Cell
+from harness.suite.recipe import Epochs
 from tests.cells import chain
-from tests.execute.small import small
+from tests.execute.small import RECIPE, small
 
 
 def board(cells: list[Cell], results: Path) -> tuple[Board, Ledger]:
@@ -52,7 +53,8 @@ def test_the_longest_work_is_handed_out_first(turned: bool, tmp_path: Path) -> N
 
 def test_work_that_others_wait_for_counts_as_longer(tmp_path: Path) -> None:
     alone, partner = small("dense", seed=1), natural()
-    waiting = small("l1_norm", match=partner)
+    long = RECIPE.model_copy(update={"epochs": Epochs(dense=1, search=1, finetune=9)})
+    waiting = small("l1_norm", match=partner, recipe=long)
     assert order([partner, alone], tmp_path) == [alone.label, partner.label]
     assert order([partner, alone, waiting], tmp_path) == [partner.label, alone.label]
 

@@ -89,6 +89,9 @@ def test_what_may_be_cut_leaves_the_dense_stage() -> None:
         {"augment": False},
         {"channels_last": False},
         {"precision": "bfloat16"},
+        {"compile": True},
+        {"cuda_graphs": True},
+        {"deterministic": True},
     ],
     ids=lambda other: next(iter(other)),
 )
@@ -98,8 +101,9 @@ def test_how_weights_are_trained_changes_the_dense_stage_and_what_follows(other:
     assert changed(l1(recipe), l1(recipe.model_copy(update=other))) == ALL
 
 
-def test_a_step_in_one_piece_is_in_no_key() -> None:
-    assert all("accumulate" not in stage.config for stage in chain_of(l1(), {}).stages)
+def test_micro_batches_and_switches_of_speed_are_in_no_key_where_they_are_not_stated() -> None:
+    for stage in chain_of(l1(), {}).stages:
+        assert not {"accumulate", "compile", "cuda_graphs", "deterministic"} & stage.config.keys()
 
 
 def test_whether_a_recipe_is_calibrated_changes_no_key() -> None:
