@@ -26,7 +26,10 @@ from harness.store.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[1]
 BAR = 0.3
-SLOTS = 2
+CORES = os.cpu_count() or 1
+CPU = max(1, CORES // 2)
+"""Cores of a cell, so that two run at once (three where there are three cores)."""
+SLOTS = CORES // CPU
 METHODS = {
     "no-op": "no_op: {{number: [{numbers}]}}",
     "cut": "random: {{budget: {{macs: [{budgets}]}}}}",
@@ -39,7 +42,7 @@ seeds: [0]
 recipe: {{use: short_digits, epochs: {{dense: 1, search: 1, finetune: 0}}, batch: 64}}
 methods:
   - {method}
-resources: {{cpu: 1}}
+resources: {{cpu: {cpu}}}
 """
 NAIVE = """\
 import json, sys, time
@@ -127,13 +130,13 @@ def measure(quick: bool) -> list[Line]:
 
 
 def run(kind: str, cells: int, folder: Path) -> Spent:
-    """Runs a grid of the kind with the command line, as a user does, on two cores."""
+    """Runs a grid of the kind with the command line, as a user does."""
     folder.mkdir()
     numbers = ", ".join(str(number) for number in range(cells))
     budgets = ", ".join(f"{0.2 + 0.7 * number / cells:.4f}" for number in range(cells))
     method = METHODS[kind].format(numbers=numbers, budgets=budgets)
     suite = folder / "overhead.yaml"
-    suite.write_text(SUITE.format(method=method))
+    suite.write_text(SUITE.format(method=method, cpu=CPU))
     words = ["run", str(suite), "--results", str(folder / "results")]
     began = time.time()
     subprocess.run([sys.executable, "-m", "harness", *words], check=True, env=environment(folder), capture_output=True)

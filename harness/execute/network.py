@@ -101,8 +101,10 @@ class Decision:
     def read(cls, results: Path, key: str) -> Decision:
         """The decision of a finished stage."""
         changed, facts = read_tensors(results, key, WEIGHTS)
-        kept = {group: tuple(channels) for group, channels in facts["kept"].items()}
-        return cls(kept, facts["base"], changed)
+        base = facts.get("base")
+        if base is not None and not isinstance(base, str):
+            raise Damaged(f"{WEIGHTS} of stage {key[:12]} does not say whose weights go on")
+        return cls(kept_of(facts, key), base, changed)
 
     def network(self, results: Path, config: Mapping[str, Any]) -> nn.Module:
         """The cut network with the weights that fine-tuning starts from, on the CPU."""
@@ -122,7 +124,7 @@ def changed_weights(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -
 def trained_weights(results: Path, key: str) -> tuple[dict[str, Tensor], KeptChannels]:
     """What a fine-tuning stage left: the cut network's tensors, and what was kept."""
     weights, facts = read_tensors(results, key, WEIGHTS)
-    return weights, {group: tuple(channels) for group, channels in facts["kept"].items()}
+    return weights, kept_of(facts, key)
 
 
 def trained_network(results: Path, key: str, config: Mapping[str, Any]) -> tuple[nn.Module, KeptChannels]:
@@ -132,6 +134,18 @@ def trained_network(results: Path, key: str, config: Mapping[str, Any]) -> tuple
     narrow = cut(whole, graph_of(config, whole), kept, in_place=True)
     narrow.load_state_dict(weights)
     return narrow, kept
+
+
+def kept_of(facts: Mapping[str, Any], key: str) -> KeptChannels:
+    """{group: indices that stayed} as a stage's weights say it; raises Damaged if they do not."""
+    kept = facts.get("kept")
+    if not isinstance(kept, dict) or not all(_are_indices(channels) for channels in kept.values()):
+        raise Damaged(f"{WEIGHTS} of stage {key[:12]} does not say which channels were kept")
+    return {group: tuple(channels) for group, channels in kept.items()}
+
+
+def _are_indices(channels: object) -> bool:
+    return isinstance(channels, list) and all(type(index) is int and index >= 0 for index in channels)
 
 
 def read_tensors(results: Path, key: str, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

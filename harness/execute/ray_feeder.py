@@ -37,9 +37,9 @@ def slots(resources: Resources) -> int:
         if not node["Alive"]:
             continue
         there: dict[str, float] = node["Resources"]
-        fits = there.get("CPU", 0) / resources.cpu
+        fits = there.get("CPU", 0) / resources.bundle["cpu"]
         if resources.gpu:
-            fits = min(fits, there.get("GPU", 0) / resources.gpu)
+            fits = min(fits, there.get("GPU", 0) / resources.bundle["gpu"])
         count += math.floor(fits + 1e-6)
     return count
 
@@ -79,7 +79,7 @@ class Feeder(Searcher):
         if len(self._workers) >= min(self._board.open_cells, slots(self._resources)):
             return None
         self._workers.add(trial_id)
-        return {"place": self._place, "boxes": self._name}
+        return {"place": self._place, "boxes": self._name, "gpu": self._resources.gpu}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """A worker is up, or has ended a job, and wants the next."""

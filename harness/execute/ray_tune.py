@@ -18,7 +18,9 @@ from ray import tune
 from harness.errors import UserError
 from harness.execute.board import Board
 from harness.execute.job import Job, Report, run_job
+from harness.execute.packing import limit_memory
 from harness.execute.place import Place
+from harness.execute.ray_environment import check_loopback, on_loopback
 from harness.execute.ray_feeder import REPORT, Feeder
 from harness.execute.ray_study import run_studies
 from harness.execute.ray_worker import ledger_of, place_of, told_place
@@ -34,7 +36,7 @@ class Worker(tune.Trainable):
         """Notes where it works."""
         # Ctrl-C reaches the whole process group; the driver's stop sign ends a job cleanly, a dead worker does not
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._told = config["place"]
+        self._told, self._share = config["place"], config["gpu"]
         self._boxes = ray.get_actor(config["boxes"])
         self._is_up = False
 
@@ -48,6 +50,7 @@ class Worker(tune.Trainable):
             return {"done": True}
         job = Job.from_dict(given)
         place = place_of(self._told)
+        limit_memory(place.device, self._share)
         try:
             ledger = ledger_of(self._told["results"])
             report = Report(job.cell, "stopped") if place.watch.should_stop() else run_job(job, place, ledger)
@@ -109,17 +112,21 @@ def _start_ray(address: str | None) -> None:
         if address is not None:
             ray.init(address=address, **quiet)
         else:
-            # "local": never a cluster that happens to run on this machine
-            ray.init(address="local", include_dashboard=False, **quiet)
+            with on_loopback():
+                # "local": never a cluster that happens to run on this machine
+                ray.init(address="local", include_dashboard=False, **quiet)
+            check_loopback()
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"Ray cannot be reached: {str(error).splitlines()[0]}") from error
 
 
 def _check_resources(resources: Resources) -> None:
-    """A cell that asks for more than the cluster has would wait for ever."""
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    """A cell that asks for more than any machine of the cluster has would wait for ever."""
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, float]] = [node["Resources"] for node in known if node["Alive"]]
     for name, label in (("cpu", "cores"), ("gpu", "GPUs")):
-        wanted, found = resources.bundle[name], there.get(name.upper(), 0)
+        wanted = resources.bundle[name]
+        found = max((there.get(name.upper(), 0) for there in nodes), default=0)
         if wanted > found:
             stated = f"resources.{name}" + (f" × {resources.ranks} ranks" if resources.ranks > 1 else "")
-            raise UserError(f"a cell asks for {wanted:g} {label} ({stated}), Ray has {found:g}")
+            raise UserError(f"a cell asks for {wanted:g} {label} ({stated}), Ray has {found:g} on one machine")

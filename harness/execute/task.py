@@ -23,6 +23,7 @@ from harness.execute.journal import Evaluation
 from harness.execute.network import example_of, graph_of
 from harness.execute.place import Place
 from harness.execute.rounds import run_rounds
+from harness.inside import inside
 from harness.method import Compressed, Round, Scores
 from harness.registry import method
 from harness.suite.cell import Mode
@@ -195,7 +196,7 @@ class HarnessTask:
 
     def work_folder(self) -> Path:
         """The folder of the stage's unfinished work; gone once the stage is done."""
-        folder = self._place.checkpoints(self._key) / "work"
+        folder = inside(self._place.checkpoints(self._key), "work")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -15,11 +15,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import distributed_c10d
+from torch.distributed import FileStore, distributed_c10d  # type: ignore[attr-defined]
 from torch.nn.parallel import DistributedDataParallel
 
 from harness.data.batches import Share
@@ -58,7 +59,9 @@ ALONE = Ranks()
 
 _NAMES = inspect.signature(DistributedDataParallel.__init__).parameters
 # torch 2.15 renames the option and warns of the old name
-_OWN_STATISTICS = {"forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False}
+_OWN_STATISTICS: dict[str, Any] = {
+    "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False
+}
 
 
 @contextmanager
@@ -76,7 +79,7 @@ def joined(ranks: Ranks, folder: Path, device: torch.device) -> Iterator[None]:
     with _variables({"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}):
         dist.init_process_group(
             "nccl" if own_gpu else "gloo",
-            store=dist.FileStore(str(folder / "meeting"), ranks.count),
+            store=FileStore(str(folder / "meeting"), ranks.count),
             rank=ranks.rank,
             world_size=ranks.count,
             timeout=JOINING,
@@ -118,7 +121,7 @@ class Together:
         """Around a forward and backward pass: gradients are averaged over the ranks in the last one of a step."""
         if self._wrapped is None or last:
             return nullcontext()
-        waiting: AbstractContextManager[None] = self._wrapped.no_sync()  # type: ignore[no-untyped-call]
+        waiting: AbstractContextManager[None] = self._wrapped.no_sync()
         return waiting
 
     @contextmanager
@@ -190,7 +193,7 @@ def synchronised(network: nn.Module, ranks: Ranks) -> Iterator[None]:
     ]
     if not all(child.weight is None or child.weight.is_cuda for _, _, child in replaced):
         raise UserError("sync_batch_norm works on GPUs alone, because torch's SyncBatchNorm does")
-    nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
@@ -218,7 +221,7 @@ def _merge(norms: Sequence[nn.modules.batchnorm._BatchNorm], ranks: Ranks) -> No
             weighted.append(buffer.double().flatten() * weight)
     summed = torch.cat(weighted)
     dist.all_reduce(summed)
-    parts = summed.split([buffer.numel() for buffer in buffers])
+    parts = torch.split(summed, [buffer.numel() for buffer in buffers])
     for buffer, part in zip(buffers, parts, strict=True):
         buffer.copy_(part.view_as(buffer))
 
