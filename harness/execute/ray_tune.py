@@ -88,7 +88,7 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
         # else workers start one after the other
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
         tuner = tune.Tuner(
-            tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
+            tune.with_resources(Worker, resources.bundle),
             tune_config=tune.TuneConfig(
                 search_alg=Feeder(board, given, stop, resources),
                 num_samples=-1,
@@ -126,10 +126,12 @@ def _start_ray(address: str | None) -> None:
 
 
 def _check_resources(resources: Resources) -> None:
-    """A cell that asks for more than the cluster has would wait for ever."""
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    for name, label, wanted in (("CPU", "cores", resources.cpu), ("GPU", "GPUs", resources.gpu)):
-        if wanted > there.get(name, 0):
-            raise UserError(
-                f"a cell asks for {wanted:g} {label} (resources.{name.lower()}), Ray has {there.get(name, 0):g}"
-            )
+    """A cell that asks for more than any machine of the cluster has would wait for ever."""
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, float]] = [node["Resources"] for node in known if node["Alive"]]
+    for name, label in (("cpu", "cores"), ("gpu", "GPUs")):
+        wanted = resources.bundle[name]
+        found = max((there.get(name.upper(), 0) for there in nodes), default=0)
+        if wanted > found:
+            stated = f"resources.{name}" + (f" × {resources.ranks} ranks" if resources.ranks > 1 else "")
+            raise UserError(f"a cell asks for {wanted:g} {label} ({stated}), Ray has {found:g} on one machine")
