@@ -39,7 +39,7 @@ def quarter(backbone: str, data: str) -> tuple[nn.Module, nn.Module, float]:
 
 def stepper(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[nn.Module, torch.optim.SGD, Tensor, Tensor]:
     """A network with its optimiser and one batch, in channels-last format."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=True)
     return network, optimiser, images.contiguous(memory_format=torch.channels_last), labels
 
