@@ -49,7 +49,7 @@ class Worker(tune.Trainable):
         if not self._is_up:
             self._is_up = True
             return {}
-        given = ray.get(self._boxes.take.remote(self.trial_id))
+        given: Any = ray.get(self._boxes.take.remote(self.trial_id))
         if given is None:
             return {"done": True}
         job = Job.from_dict(given)
