@@ -1,8 +1,8 @@
 """On a GPU: epochs of ResNet56 and VGG16 at batch 64 against what the card can do. Elsewhere one line that says so.
 
 The roof is measured in the same run: copy bandwidth of the card's memory, and the rate of a large bfloat16 matrix
-product. An epoch is one of dense training by the harness's own loop (50,000 images of CIFAR-10 on the device, bfloat16,
-augmentation); its share of the matrix rate counts three passes of two operations a multiply-add.
+product. An epoch is one of dense training by the harness's own loop (50,000 images of CIFAR-10 on the device, augmented;
+bfloat16, captured CUDA graphs); its share of the matrix rate counts three passes of two operations a multiply-add.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def epoch(backbone: str, images: int, epochs: int) -> tuple[float, int]:
     network = network.to("cuda").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     raw = load_data("cifar10", data_folder())
     loader = DeviceLoader(raw.train_images[:images], raw.train_labels[:images], declared, "cuda")
-    step = Step(list(network.parameters()), momentum=0.9, weight_decay=1e-4, bfloat16=True)
+    step = Step(list(network.parameters()), momentum=0.9, weight_decay=1e-4, bfloat16=True, cuda_graphs=True)
     rates: list[float] = []
     watch = Watch(note=lambda facts: rates.append(images / float(facts["images_per_second"])))
     train_epochs(network, step, Source(loader, None, 0, BATCH, True), [0.05] * (epochs + 1), stage="dense", watch=watch)

@@ -36,7 +36,7 @@ class SuiteError(UserError):
 
 
 FailureReason = Literal[
-    "diverged", "out of memory", "timed out", "crashed", "invalid network", "out of reach", "worker lost", "no data"
+    "diverged", "out of memory", "hung", "crashed", "invalid network", "out of reach", "worker lost", "no data"
 ]
 
 
@@ -64,6 +64,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """One line that says that `name` is no known `kind`, what was probably meant, and what there is."""
     names = sorted(known)
+    text = repr(name if len(name) <= 80 else f"{name[:79]}…")
     meant = nearest(name, names)
     hint = f"did you mean {meant!r}?" if meant else f"there {'is' if len(names) == 1 else 'are'}: {', '.join(names)}"
-    return f"unknown {kind} {name!r}; {hint}"
+    return f"unknown {kind} {text}; {hint}"

@@ -8,13 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.inside import read_bytes
 
 TRAIN, TEST = "train", "val"
 
@@ -23,6 +25,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 
 FACTS = "datasets.json"
 """In a results folder: the facts of the photographs that its runs saw, for a report where they are absent."""
+
+_MOST_IMAGES = 10**10
 
 KNOWN_FACTS = "HARNESS_DATA_FACTS"
 """The environment variable that names such a file."""
@@ -87,7 +91,8 @@ def listing(name: str, root: Path) -> Listing:
     """The images of a folder of photographs; found once a process.
 
     Raises:
-        UserError: a folder is missing or cannot be read, a class is empty or is not in both parts.
+        UserError: a folder is missing or cannot be read, a class is empty or is not in both parts, or what is named
+            like an image is not a file (a pipe would be waited for without end).
     """
     return _listing(name, str(root.resolve()))
 
@@ -157,7 +162,7 @@ def _part(name: str, root: str, classes: list[str]) -> Part:
     paths: list[str] = []
     counts = []
     for each in classes:
-        found = sorted(_images(root, each))
+        found = sorted(_images(name, root, each))
         if not found:
             raise UserError(f"data set {name!r}: class {each!r} has no image in {root}")
         paths += [f"{folder}/{file}" for folder, file in found]
@@ -165,13 +170,16 @@ def _part(name: str, root: str, classes: list[str]) -> Part:
     return Part(root, tuple(paths), tuple(counts))
 
 
-def _images(root: str, folder: str) -> Iterator[tuple[str, str]]:
+def _images(name: str, root: str, folder: str) -> Iterator[tuple[str, str]]:
     """(folder relative to `root`, file name) of all images in and below `folder`."""
     with os.scandir(f"{root}/{folder}") as entries:
         for entry in entries:
             if entry.is_dir():
-                yield from _images(root, f"{folder}/{entry.name}")
+                yield from _images(name, root, f"{folder}/{entry.name}")
             elif entry.name.lower().endswith(SUFFIXES):
+                if not entry.is_file():
+                    entry.stat()  # a link to nowhere is told as such
+                    raise UserError(f"data set {name!r}: {entry.path} is not a file")
                 yield folder, entry.name
 
 
@@ -182,15 +190,22 @@ def _unreadable(name: str, error: OSError) -> str:
 def _kept(name: str) -> Facts | None:
     named = os.environ.get(KNOWN_FACTS)
     values = _stated(Path(named)).get(name) if named else None
-    try:
-        return None if values is None else Facts(**values)
-    except TypeError:
-        return None
+    return None if values is None else Facts(**values)
 
 
 def _stated(path: Path) -> dict[str, Any]:
+    """{name: facts}; what are no facts of photographs is left out."""
     try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        values = json.loads(read_bytes(path))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return values if isinstance(values, dict) else {}
+    return {name: each for name, each in values.items() if _are_facts(each)} if isinstance(values, dict) else {}
+
+
+def _are_facts(values: Any) -> bool:
+    if not isinstance(values, dict) or values.keys() != {field.name for field in fields(Facts)}:
+        return False
+    counts = [values[name] for name in ("classes", "train_images", "test_images")]
+    whole = all(type(count) is int and 0 < count <= _MOST_IMAGES for count in counts)
+    checksum = values["checksum"]
+    return whole and isinstance(checksum, str) and re.fullmatch("sha256:[0-9a-f]{64}", checksum) is not None

@@ -1,8 +1,9 @@
 """Batches of small images, made on the device.
 
-All images lie on the device as bytes, already padded. A batch is one gather, which crops and mirrors through its
-indices, and one normalisation. Order and augmentation are functions of (seed, epoch) alone, drawn on the CPU, so that
-every device sees the same batches and there is no generator state to save.
+All images lie on the device as bytes, padded, each beside its mirror image. A crop is a view of these bytes, found by
+the number of its first pixel, so a batch is one gather by one number an image, and one normalisation. Order and
+augmentation are functions of (seed, epoch) alone, drawn on the CPU, so that every device sees the same batches and
+there is no generator state to save.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from harness.data.batches import batch_bounds
+from harness.data.batches import WHOLE, Share, batch_bounds, shared_bounds
 from harness.data.catalogue import DataSet
 from harness.data.normalise import Normalise
 from harness.data.seeds import derive
@@ -46,9 +47,9 @@ class DeviceLoader:
         self._padding = data_set.padding
         self._flip = data_set.flip
         self._height, self._width, self._channels = (int(length) for length in images.shape[1:])
-        border = (0, 0, *(4 * [self._padding]))
-        self._images = torch.nn.functional.pad(images.to(self.device), border).contiguous()
+        self._images = images.to(self.device).contiguous()
         self._labels = labels.to(self.device)
+        self._crops: Tensor | None = None
         self.size = self._height
         self._normalised = Normalise(data_set, self._height, self._width, self.device, channels_last)
 
@@ -56,7 +57,9 @@ class DeviceLoader:
         """The number of images."""
         return len(self._labels)
 
-    def epoch(self, seed: int, epoch: int, batch: int, augment: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(
+        self, seed: int, epoch: int, batch: int, augment: bool, share: Share = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over all images in random order: images float32 [B, C, H, W], normalised; labels int64 [B].
 
         Args:
@@ -64,34 +67,62 @@ class DeviceLoader:
             epoch: from 0.
             batch: images a batch; the last may be smaller, or larger by one (see `batch_bounds`).
             augment: crop and mirror at random; otherwise images are whole.
+            share: what of each batch is wanted.
         """
         count = len(self)
-        order = torch.randperm(count, generator=generator(seed, "order", epoch))
+        order = chosen = torch.randperm(count, generator=generator(seed, "order", epoch))
+        shown = self._images
         if augment:
-            offsets = torch.randint(2 * self._padding + 1, (2, count), generator=generator(seed, "crop", epoch))
-        else:
-            offsets = torch.full((2, count), self._padding)
-        columns = torch.arange(self._width).expand(count, -1)
-        if augment and self._flip:
-            mirrored = torch.randint(2, (count, 1), generator=generator(seed, "flip", epoch), dtype=torch.bool)
-            columns = torch.where(mirrored, columns.flip(1), columns)
-        # A pixel's place in the set: picture, row and column of the padded images, counted in pixels.
-        height, width = self._images.shape[1:3]
-        rows = (order * height + offsets[0])[:, None] + torch.arange(self._height)
-        rows = (rows * width)[:, :, None].to(self.device)
-        columns = (offsets[1, :, None] + columns)[:, None, :].to(self.device)
-        labels = self._labels.index_select(0, order.to(self.device))
-        pixels = self._images.view(-1, self._channels)
-        for start, end in batch_bounds(count, batch):
-            places = rows[start:end] + columns[start:end]
-            # On a CPU this is four times as fast as indexing with three tensors.
-            yield self._normalised(pixels.index_select(0, places.view(-1))), labels[start:end]
+            shown, chosen = self._all_crops(), self._drawn_crops(order, seed, epoch)
+        order, chosen = self._moved(torch.stack((order, chosen)))
+        labels = self._labels.index_select(0, order)
+        for start, end in shared_bounds(count, batch, share):
+            yield self._normalised(shown.index_select(0, chosen[start:end])), labels[start:end]
 
     def plain(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All images as they are, in their own order; shapes and batches as in `epoch`."""
-        top, left = (slice(self._padding, self._padding + length) for length in (self._height, self._width))
         for start, end in batch_bounds(len(self), batch):
-            yield self._normalised(self._images[start:end, top, left]), self._labels[start:end].clone()
+            yield self._normalised(self._images[start:end]), self._labels[start:end].clone()
+
+    def _drawn_crops(self, order: Tensor, seed: int, epoch: int) -> Tensor:
+        """For each image of the order, int64 [N], which of `_all_crops` it is shown as."""
+        count, padding = len(order), self._padding
+        top, left = torch.randint(2 * padding + 1, (2, count), generator=generator(seed, "crop", epoch))
+        pictures = order
+        if self._flip:
+            mirrored = torch.randint(2, (count,), generator=generator(seed, "flip", epoch), dtype=torch.bool)
+            pictures = 2 * order + mirrored
+            # a crop is mirrored after it is cut; of the mirror image it is the one as far from the other side
+            left = torch.where(mirrored, 2 * padding - left, left)
+        height, width = self._height + padding, self._width + padding
+        return (pictures * height + top) * width + left
+
+    def _all_crops(self) -> Tensor:
+        """Uint8 [crops, height, width · channels]: a view with the crop that starts at each pixel of the padded images.
+
+        Made once, by the first pass that augments: a mirrored copy is four times as fast as mirroring each batch.
+        """
+        if self._crops is None:
+            count, padding, channels = len(self), self._padding, self._channels
+            height, width, sides = self._height + padding, self._width + padding, 2 if self._flip else 1
+            # What is right of a row is what is left of the next, and what is below an image is what is above the next.
+            whole = count * sides * height * width
+            padded = torch.zeros((whole + padding * (width + 1)) * channels, dtype=torch.uint8, device=self.device)
+            inside = padded[: whole * channels].view(count, sides, height, width, channels)[:, :, padding:, padding:]
+            inside[:, 0] = self._images
+            if self._flip:
+                inside[:, 1] = self._images.flip(2)
+            self._images = inside[:, 0]
+            crops = whole + padding * (width + 1) - (self._height - 1) * width - self._width + 1
+            shape = (crops, self._height, self._width * channels)
+            self._crops = padded.as_strided(shape, (channels, width * channels, 1))
+        return self._crops
+
+    def _moved(self, numbers: Tensor) -> Tensor:
+        """The same on the device, without waiting for it."""
+        if self.device.type != "cuda":
+            return numbers.to(self.device)
+        return numbers.pin_memory().to(self.device, non_blocking=True)
 
 
 def generator(seed: int, purpose: str, epoch: int) -> torch.Generator:

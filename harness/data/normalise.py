@@ -34,6 +34,6 @@ class Normalise:
     def __call__(self, pixels: Tensor) -> Tensor:
         """Uint8, B × H × W × C values in this order, to float32 [B, C, H, W]."""
         rows = pixels.float().reshape(-1, self._height, self._width * self._channels)
-        images = torch.addcmul(self._shift, rows, self._scale)
-        images = images.view(-1, self._height, self._width, self._channels).permute(0, 3, 1, 2)
+        torch.addcmul(self._shift, rows, self._scale, out=rows)
+        images = rows.view(-1, self._height, self._width, self._channels).permute(0, 3, 1, 2)
         return images if self._channels_last else images.contiguous()

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import UserError, nearest
+from harness.errors import UserError
 from harness.export.stored import stored_network, stored_network_of
 from harness.store.rows import Row
+from harness.suite.naming import cell_named, short
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from harness.suite.cell import Cell
-    from harness.suite.load import Suite
 
 
 def load(
@@ -39,22 +37,6 @@ def load(
 
     suite = load_suite(str(source), profile, overrides)
     folder = results_of(suite.name, suite.profile, Path(results) if results is not None else None)
-    return stored_network(_named(suite, cell), folder).network
-
-
-def _named(suite: Suite, name: str | None) -> Cell:
-    """The one cell of a suite that a name means."""
-    cells = suite.cells
-    if name is None:
-        raise UserError(f"which cell of {suite.name}? for example load({suite.name!r}, {_short(cells[0])!r})")
-    found = [cell for cell in cells if name in (cell.label, _short(cell))]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(f"{name!r} names {len(found)} cells of {suite.name}; write one whole: {found[0].label!r}")
-    meant = nearest(name, [text for cell in cells for text in (cell.label, _short(cell))])
-    raise UserError(f"{suite.name} has no cell {name!r}" + (f"; did you mean {meant!r}?" if meant else ""))
-
-
-def _short(cell: Cell) -> str:
-    return f"{cell.variant}/seed={cell.seed}"
+    if cell is None:
+        raise UserError(f"which cell of {suite.name}? for example load({suite.name!r}, {short(suite.cells[0])!r})")
+    return stored_network(cell_named(suite.cells, cell, suite.name), folder).network

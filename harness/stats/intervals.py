@@ -62,6 +62,27 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     return Interval(mean, t_quantile(n - 1, (1 + confidence) / 2) * math.sqrt(variance / n), n)
 
 
+def next_mean_interval(values: Sequence[float], count: int, confidence: float = 0.95) -> Interval:
+    """Where the mean of `count` further runs lies, by Student's t: the prediction interval of a future mean.
+
+    Its half-width is t s sqrt(1/count + 1/n): it holds the uncertainty of the stored mean and that of the new one
+    (G. J. Hahn, Factors for calculating two-sided prediction intervals, JASA 64, 1969).
+
+    Args:
+        values: one a stored seed; at least two.
+        count: how many further runs are averaged; at least one.
+        confidence: between 0 and 1.
+
+    Raises:
+        ValueError: there are too few values or runs, or the confidence is none.
+    """
+    if len(values) < 2 or count < 1:
+        raise ValueError(f"{count} further runs cannot be foreseen from {len(values)} values")
+    interval = mean_interval(values, confidence)
+    assert interval.half_width is not None
+    return Interval(interval.mean, interval.half_width * math.sqrt(1 + interval.n / count), interval.n)
+
+
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float], confidence: float = 0.95) -> Interval | None:
     """The interval of the per-seed differences a - b, over the seeds that both have; None if they share none.
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from harness.errors import Location, SuiteError
 
+MOST_PROBLEMS = 100
+"""Nobody reads more at once, and looking for what each of a million unknown keys may have meant takes minutes."""
+
 
 class Problems:
     """The problems found so far, each with its place; the same problem at the same place is kept once."""
@@ -16,7 +19,10 @@ class Problems:
         return len(self._found)
 
     def add(self, where: Location, what: str) -> None:
-        """Notes one problem."""
+        """Notes one problem; a SuiteError at once if there are too many."""
+        if len(self._found) >= MOST_PROBLEMS and (where, what) not in self._found:
+            found = sorted(self._found, key=self._order)
+            raise SuiteError([*found, (where, f"and more is wrong from here on; mend these {MOST_PROBLEMS} first")])
         self._found[where, what] = None
 
     def raise_any(self) -> None:

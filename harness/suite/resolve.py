@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from harness.errors import Location, UserError, unknown
 from harness.suite.problems import Problems
-from harness.suite.source import Node, parse, plain
+from harness.suite.source import DEEPEST, Node, parse, plain
 from harness.suite.wording import must_be, shown, unknown_key
 
 PROFILES = "profiles"
@@ -70,9 +70,14 @@ def _profiles(node: Node | None, known: Sequence[str], chosen: str | None, probl
     return profiles
 
 
+_DEVICE = r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?"
+
+
 def check_name(name: str, kind: str, where: Location, problems: Problems) -> None:
     """Notes a problem with a name that is to name a folder, too."""
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}", name):
+    if re.fullmatch(_DEVICE, name) or name.endswith("."):
+        problems.add(where, f"{kind} name {shown(name)} cannot name a folder on Windows")
+    elif not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}", name):
         problems.add(
             where,
             f"{kind} name {shown(name)} must be 1 to 100 letters, digits, '_', '-' or '.' and not begin with '.', "
@@ -102,10 +107,12 @@ def _merged(base: Node, over: Node) -> Node:
 
 def _overridden(document: Node, override: str, problems: Problems) -> Node:
     path, separator, text = override.partition("=")
-    file = f"--set {override}"
+    file = f"--set {override if len(override) <= 200 else override[:199] + '…'}"
     steps = path.split(".")
     if not separator or not all(step and step == step.strip() for step in steps):
-        raise UserError(f"--set takes KEY=VALUE such as recipe.epochs.dense=3, not {override!r}")
+        raise UserError(f"--set takes KEY=VALUE such as recipe.epochs.dense=3, not {shown(override)}")
+    if len(steps) > DEEPEST:
+        raise UserError(f"{file}: the key is nested {len(steps):,} levels deep; a suite has at most {DEEPEST}")
     value = parse(text, file, problems, column=len(path) + 1)
     if value is None:
         return document

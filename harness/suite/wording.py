@@ -66,7 +66,7 @@ def must_be(name: str, expected: str, value: object) -> str:
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
     """The sentence that a key gets which means nothing where it stands."""
-    return unknown("key", key, known) if known else f"unknown key {key!r}; nothing can be set here"
+    return unknown("key", key, known) if known else f"unknown key {shown(key)}; nothing can be set here"
 
 
 def validated(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Callable
 from hashlib import md5
 from pathlib import Path
 from urllib.error import URLError
@@ -10,6 +11,7 @@ import numpy
 import pytest
 import torch
 from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_integrity
 
 from harness.data import cifar10
 from harness.data.catalogue import DATA_SETS
@@ -72,6 +74,40 @@ def test_a_missing_file_is_refused_by_name(small_cifar: Path) -> None:
     assert not cifar10.present(small_cifar)
     with pytest.raises(UserError, match=r"CIFAR-10 is not complete: .*/data_batch_2 is missing"):
         cifar10.load(small_cifar)
+
+
+def test_each_file_of_images_is_hashed_once(small_cifar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+
+    def noting(path: str, expected: str | None = None) -> bool:
+        hashed.append(Path(path).name)
+        return check_integrity(path, expected)
+
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", noting)
+    cifar10.load(small_cifar)
+    images = [name for name in hashed if name != "batches.meta"]
+    assert sorted(images) == [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+@pytest.mark.parametrize("act", [cifar10.load, cifar10.fetch])
+@pytest.mark.parametrize("name", ["data_batch_4", "test_batch", "batches.meta"])
+def test_a_pipe_or_a_folder_in_a_files_place_is_refused_by_name(
+    small_cifar: Path, name: str, act: Callable[[Path], object], make: Callable[[Path], None]
+) -> None:
+    path = small_cifar / cifar10.FOLDER / name
+    path.unlink()
+    make(path)
+    assert not cifar10.present(small_cifar)
+    with pytest.raises(UserError) as caught:
+        act(small_cifar)
+    assert str(caught.value) == f"CIFAR-10 cannot be read: {path} is not a file; remove it"
+
+
+def test_nothing_is_downloaded_into_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / CIFAR10.filename)
+    with pytest.raises(UserError, match=f"{CIFAR10.filename} is not a file"):
+        cifar10.fetch(tmp_path)
 
 
 @pytest.mark.parametrize(

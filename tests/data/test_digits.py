@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy
@@ -40,10 +42,17 @@ def test_the_declared_mean_and_deviation_are_those_of_the_training_split() -> No
     assert DIGITS.std == (round(float(pixels.std(correction=0)), 4),)
 
 
-def test_other_digits_than_the_declared_ones_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels, labels = datasets.load_digits(return_X_y=True)
-    pixels = pixels.copy()
-    pixels[7, 20] = numpy.abs(pixels[7, 20] - 1)
-    monkeypatch.setattr(datasets, "load_digits", lambda return_X_y: (pixels, labels))
+def test_other_digits_than_the_declared_ones_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table = numpy.loadtxt(digits._table(), delimiter=",")
+    table[7, 20] = numpy.abs(table[7, 20] - 1)
+    numpy.savetxt(tmp_path / "digits.csv.gz", table, delimiter=",", fmt="%d")
+    monkeypatch.setattr(digits, "_table", lambda: tmp_path / "digits.csv.gz")
     with pytest.raises(UserError, match=r"data set 'digits': .* checksum sha256:[0-9a-f]{64}, not the declared"):
         digits.load(Path())
+
+
+def test_scikit_learn_itself_is_not_imported() -> None:
+    code = "import sys; from pathlib import Path; from harness.data import digits; digits.load(Path()); "
+    subprocess.run([sys.executable, "-c", code + "assert 'sklearn' not in sys.modules"], check=True, timeout=120)

@@ -45,9 +45,13 @@ class Grid:
 
 
 def cells_of(cuts: tuple[Cut, ...]) -> tuple[list[Cell], dict[str, int]]:
+    """Every method where everything may be cut, and in one of the other spaces: they take turns."""
     natural = residual(SEARCH, cuts)
     cells, taking = [natural], {}
-    for name, author in sorted(methods().items()):
+    turn = CUTS.index(cuts)
+    for position, (name, author) in enumerate(sorted(methods().items())):
+        if cuts != EVERYTHING and position % (len(CUTS) - 1) != turn:
+            continue
         own = () if author.takes_budget == "required" else (residual(name, cuts),)
         cells += [cell for cell in own if name != SEARCH]
         if author.takes_budget != "refused":

@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.stats.intervals import Interval, mean_interval, paired_difference
+from harness.stats.intervals import Interval, mean_interval, next_mean_interval, paired_difference
 
 accuracies = st.floats(0, 1)
 
@@ -79,3 +79,18 @@ def test_pairs_by_seed_and_uses_only_shared_seeds() -> None:
 
 def test_without_shared_seeds_there_is_no_difference() -> None:
     assert paired_difference({0: 0.9}, {1: 0.8}) is None
+
+
+@pytest.mark.parametrize(("stored", "further"), [(2, 1), (3, 1), (3, 3), (5, 2)])
+def test_the_mean_of_further_runs_is_where_it_was_foreseen_in_95_of_100_cases(stored: int, further: int) -> None:
+    values = np.random.default_rng(stored * 10 + further).normal(size=(4000, stored + further))
+    inside = 0
+    for row in values:
+        foreseen = next_mean_interval(list(row[:stored]), further)
+        inside += foreseen.low <= float(row[stored:].mean()) <= foreseen.high
+    assert 0.935 <= inside / 4000 <= 0.965
+
+
+def test_one_value_foresees_nothing() -> None:
+    with pytest.raises(ValueError, match="cannot be foreseen from 1 values"):
+        next_mean_interval([0.9], 1)

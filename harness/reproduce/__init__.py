@@ -1,0 +1,1 @@
+"""Runs printed rows again and says whether they come out."""
