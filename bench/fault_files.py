@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from bench.fault_kinds import Fault, Tally, World
 from harness.store.ledger import Ledger
-from tests.faults.processes import drive, kill, left, said_by, start, until, write_suite
+from tests.faults.processes import drive, kill, left, numbers, said_by, start, unbroken_run, until, write_suite
 from tests.faults.small_disk import run_on_growing_disks
 
 
@@ -23,7 +24,9 @@ def file_faults(world: World) -> list[Fault]:
         sizes = [24, 120] if world.quick else [24, 40, 60, 90, 120, 250, 330, 350, 380]
         folder = world.folder / "disks"
         ended = left(start(run_on_growing_disks, world.unbroken.suite, folder, sizes)) == 0
-        found = json.loads((folder / "told.json").read_text()) if ended else {"told": [""], "mounted": False}
+        found: dict[str, Any] = (
+            json.loads((folder / "told.json").read_text()) if ended else {"told": [""], "mounted": False}
+        )
         *stopped, last = found["told"]
         lines = [line for line in stopped if line]
         sound = ended and not last and world.whole(folder / "results")
@@ -49,17 +52,18 @@ def file_faults(world: World) -> list[Fault]:
 
     def damaged_checkpoint() -> Tally:
         survived = injected = 0
-        suite = write_suite(world.folder / "long", dense=400)
+        reference = unbroken_run(write_suite(world.folder / "long", dense=100))
+        suite = reference.suite
         for harm in (flip, cut_off):
             results = world.folder / f"checkpoint-{injected}"
             driver = start(drive, suite, results)
             [path, *_] = until(lambda results=results: sorted((results / "checkpoints").glob("*/*.safetensors")))
-            time.sleep(world.moments.uniform(0, 1))
-            kill(driver.pid or 0)
+            time.sleep(world.moments.uniform(0, 0.5))
+            kill(driver.pid)
             driver.join()
             harm(path)
             injected += 1
-            ended = left(start(drive, suite, results)) == 0
+            ended = left(start(drive, suite, results)) == 0 and numbers(suite, results) == reference.numbers
             survived += ended and f"{path} is damaged" in said_by(results).read_text()
         return Tally("a damaged checkpoint", injected, survived, "its stage", "named; the stage begins again")
 

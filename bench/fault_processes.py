@@ -26,15 +26,16 @@ def process_faults(world: World) -> list[Fault]:
     unbroken = world.unbroken
 
     def kill_of_the_driver() -> Tally:
-        wanted, killed, survived, most = world.count(20), 0, 0, 0
+        wanted, killed, survived, most, rounds = world.count(20), 0, 0, 0, 0
         while killed < wanted:
-            results, here = world.folder / f"kills-{killed}", 0
+            results, here = world.folder / f"kills-{rounds}", 0
+            rounds += 1
             while True:
                 driver = start(drive, unbroken.suite, results)
                 driver.join(world.moments.uniform(0.05, 0.9) * unbroken.seconds if killed < wanted else None)
                 if not driver.is_alive():
                     break
-                kill(driver.pid or 0)
+                kill(driver.pid)
                 driver.join()
                 killed, here = killed + 1, here + 1
             again = epochs_redone(results)
@@ -68,7 +69,7 @@ def process_faults(world: World) -> list[Fault]:
             if ends is not None:
                 until(lambda results=results: working(results))
                 began = time.monotonic()
-                os.kill(driver.pid or 0, ends)
+                kill(driver.pid, ends)
             status = left(driver)
             longest = max(longest, time.monotonic() - began)
             told = "the same command goes on from here" in said.read_text()
@@ -85,7 +86,7 @@ def process_faults(world: World) -> list[Fault]:
             ahead = start(drive_a_day_ahead, unbroken.suite, results)
             until(lambda results=results: working(results))
             time.sleep(world.moments.uniform(0, unbroken.seconds / 2))
-            kill(ahead.pid or 0)
+            kill(ahead.pid)
             ahead.join()
             set_ahead(results)
             survived += left(start(drive, unbroken.suite, results)) == 0 and world.whole(results)

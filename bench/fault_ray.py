@@ -16,7 +16,9 @@ from tests.faults.processes import (
     descendants,
     done_twice,
     drive,
+    family_of,
     kill,
+    kill_family,
     left,
     same_numbers,
     start,
@@ -48,9 +50,9 @@ def ray_faults(world: World) -> list[Fault]:
             driver = _driver(world, results)
             here: Counter[str] = Counter()
             for what in turns[:5] if world.quick else turns:
-                until(lambda results=results: working(results))
+                family = _family_at_work(driver, results)
                 time.sleep(world.moments.uniform(0.0, 2.0))
-                pids = _processes(driver, results, what)
+                pids = _victims(driver, results, what)
                 if not pids:
                     break
                 lost = max(lost, seconds_unsaved(results))
@@ -58,7 +60,8 @@ def ray_faults(world: World) -> list[Fault]:
                     kill(pid)
                 here[what] += 1
                 if what != "worker":
-                    driver = _again(world, driver, results)
+                    _end(driver, family)
+                    driver = _driver(world, results)
             driver.join(300)
             ended = driver.exitcode == 0 or left(_driver(world, results)) == 0
             survived += sum(here.values()) if ended and numbers_are_whole(results) else 0
@@ -70,8 +73,9 @@ def ray_faults(world: World) -> list[Fault]:
         wanted, survived, killed, lost = world.count(3), 0, 0, 0.0
         for number in range(wanted):
             results = world.folder / f"node-{number}"
-            with ray_nodes(3, world.plugins, **{PATIENCE: WAIT}) as nodes:
-                driver = start(drive, world.patient, results, nodes.address, None, world.plugins)
+            with ray_nodes(world.folder, 3, world.plugins, **{PATIENCE: WAIT}) as nodes:
+                command = (drive, world.patient, results, nodes.address, None, world.plugins, 2**40, nodes.environment)
+                driver = start(*command)
 
                 def away() -> list[int]:
                     return [on for pid in working(results) if (on := nodes.of(pid))]  # noqa: B023
@@ -79,7 +83,7 @@ def ray_faults(world: World) -> list[Fault]:
                 [node, *_] = until(away)
                 time.sleep(world.moments.uniform(0.0, 3.0))
                 lost = max(lost, seconds_unsaved(results))
-                nodes.kill(node, "raylet")
+                kill(nodes.processes[node]["raylet"])
                 killed += 1
                 survived += left(driver) == 0 and numbers_are_whole(results)
         return Tally("kill -9 of one of three nodes", killed, survived, f"{lost:.1f} s", "the same run goes on")
@@ -88,10 +92,10 @@ def ray_faults(world: World) -> list[Fault]:
 
 
 def seconds_unsaved(results: Path) -> float:
-    """The longest time since a running stage began or was saved."""
+    """The longest time since a stage that runs began or was saved."""
     began: dict[str, float] = {}
     for event in Ledger(results).refresh():
-        if event.event == "started":
+        if event.event == "started" and alive(int(event.payload["pid"])):
             began[event.key] = event.time
         else:
             began.pop(event.key, None)
@@ -103,17 +107,22 @@ def seconds_unsaved(results: Path) -> float:
 
 
 def _driver(world: World, results: Path) -> BaseProcess:
-    return start(_drive_patiently, world.patient, results, world.plugins)
+    environment = {PATIENCE: WAIT, "RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+    return start(drive, world.patient, results, "tune", None, world.plugins, 2**40, environment)
 
 
-def _drive_patiently(suite: Path, results: Path, plugins: Path) -> None:
-    import os
+def _family_at_work(driver: BaseProcess, results: Path) -> dict[int, str]:
+    """All processes of a driver, once one of them runs a stage or the driver has ended."""
 
-    os.environ[PATIENCE] = WAIT
-    drive(suite, results, "tune", None, plugins)
+    def found() -> dict[int, str] | None:
+        family = family_of(driver.pid) if driver.is_alive() else {}
+        return family if family.keys() & set(working(results)) or not driver.is_alive() else None
+
+    until(lambda: found() is not None)
+    return found() or {}
 
 
-def _processes(driver: BaseProcess, results: Path, what: str) -> list[int]:
+def _victims(driver: BaseProcess, results: Path, what: str) -> list[int]:
     """Those that are to be killed; none if the run has ended."""
     if not driver.is_alive():
         return []
@@ -124,12 +133,9 @@ def _processes(driver: BaseProcess, results: Path, what: str) -> list[int]:
     return [pid for pid, words in descendants(driver.pid or 0) if words.split(" ")[0].endswith(f"/{what}")]
 
 
-def _again(world: World, driver: BaseProcess, results: Path) -> BaseProcess:
-    """The same command, once the driver that lost its Ray has ended; what is left of that Ray is ended too."""
-    family = [pid for pid, _ in descendants(driver.pid or 0)]
+def _end(driver: BaseProcess, family: dict[int, str]) -> None:
+    """Waits for the end of a driver that lost its Ray, or of a Ray that lost its driver, and helps if it must."""
     driver.join(120)
-    kill(driver.pid or 0)
+    driver.kill()
     driver.join()
-    for pid in filter(alive, family):
-        kill(pid)
-    return _driver(world, results)
+    kill_family(family)

@@ -8,7 +8,8 @@ or with those of tensors (v2). Photographs: a folder at 224 pixels, `RandomResiz
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from torchvision.datasets import CIFAR10, ImageFolder
 from torchvision.io import decode_image
 from torchvision.transforms import v2
 
-from bench.lines import THREADS, Line, interleaved
+from bench.lines import THREADS, Line
 from harness.data.catalogue import DataSet, data_set
 from harness.data.loader import DeviceLoader
 from harness.data.photographs import PhotographLoader
@@ -29,7 +30,6 @@ from harness.paths import data_folder
 
 WORKERS = 2
 BATCHES = (64, 512)
-PAIRS = 2
 PHOTOGRAPHS = "folder/imagenette"
 BAR = "≥ 10"
 
@@ -98,15 +98,20 @@ def photograph_lines(folder: Path, images: int | None) -> list[Line]:
 def line(
     what: str, how: str, ours: Callable[[], Iterator[Any]], theirs: DataLoader[Any], images: int, bar: str
 ) -> Line:
-    """Images per second, of the medians of whole passes that are taken in turn."""
-    ours_seconds, their_seconds = interleaved(lambda: taken(ours()), lambda: taken(theirs), PAIRS)
-    figures = (f"{images / seconds:,.0f} images/s" for seconds in (ours_seconds, their_seconds))
+    """Images per second of one whole pass of theirs between two of ours, after a pass that warms ours up."""
+    seconds(ours())
+    before, their_seconds, after = seconds(ours()), seconds(theirs), seconds(ours())
+    ours_seconds = (before + after) / 2
+    figures = (f"{images / each:,.0f} images/s" for each in (ours_seconds, their_seconds))
     return Line(what, *figures, their_seconds / ours_seconds, bar, f"against {how}")
 
 
-def taken(batches: Any) -> int:
-    """Goes through the batches; how many images there were."""
-    return sum(len(labels) for _, labels in batches)
+def seconds(batches: Iterable[tuple[Any, Any]]) -> float:
+    """How long it takes to go through the batches."""
+    began = time.perf_counter()
+    for _ in batches:
+        pass
+    return time.perf_counter() - began
 
 
 def first(images: Images, count: int | None) -> Images:

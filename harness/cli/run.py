@@ -128,12 +128,14 @@ def _execute(
     from harness.execute.place import Place
     from harness.execute.stop import StopSign
     from harness.store.grid import look
+    from harness.train.ranks import Ranks
     from harness.train.watch import Watch
 
     stop = StopSign(folder / "leases" / f"stop-{time.time_ns()}", deadline)
     watch = Watch(should_stop=stop, checkpoint_seconds=checkpoint_every)
     device = "cuda" if suite.resources.gpu else "cpu"
-    place = Place(folder, images, device, suite.resources.cpu, watch, hang_after)
+    ranks = Ranks(0, suite.resources.ranks, suite.resources.sync_batch_norm)
+    place = Place(folder, images, device, suite.resources.cpu, watch, hang_after, ranks=ranks)
     board = Board(cells, ledger, folder)
     with ending(stop) as caught, Progress(cells, folder):
         if executor is Executor.tune:

@@ -16,7 +16,7 @@ from harness.execute.network import Decision
 from harness.execute.place import Place
 from harness.execute.pristine import pristine, release_memory, still_answers
 from harness.execute.retry import OUT_OF_MEMORY, micro_batches, with_micro_batches
-from harness.execute.stages import Outcome, run_stage
+from harness.execute.stages import SPREAD, Outcome, run_stage
 from harness.execute.watchdog import Hung, Watchdog, end_process
 from harness.measure.environment import provenance
 from harness.measure.exclusive import shared
@@ -137,12 +137,25 @@ def _run(job: Job, stage: Stage, place: Place, ledger: Ledger, lease: Lease) -> 
     write_artifact(place.results, stage.key, ended.files)
     facts: dict[str, Any] = ended.facts | {"cell": job.cell}
     # an interrupted stage trained before this process took it up
-    facts["seconds"] = max(seconds, float(facts.pop("train_seconds", 0.0)))
-    facts["provenance"] = provenance(place.device, place.threads)
+    facts["seconds"] = _ranks(stage, place) * max(seconds, float(facts.pop("train_seconds", 0.0)))
+    facts["provenance"] = _provenance(stage, place)
     ledger.append("done", stage.key, stage.kind, facts)
     _forget_unfinished(stage, place)
-    _file_timing(stage, place, facts)
+    if _ranks(stage, place) == 1:  # estimates are of one process
+        _file_timing(stage, place, facts)
     return None
+
+
+def _ranks(stage: Stage, place: Place) -> int:
+    """In how many processes a stage runs."""
+    return place.ranks.count if stage.kind in SPREAD else 1
+
+
+def _provenance(stage: Stage, place: Place) -> dict[str, Any]:
+    facts = provenance(place.device, place.threads)
+    if (ranks := _ranks(stage, place)) > 1:
+        facts |= {"ranks": ranks, "sync_batch_norm": place.ranks.sync_batch_norm}
+    return facts
 
 
 def _attempt(job: Job, stage: Stage, place: Place, parts: int = 1) -> Outcome | dict[str, Any]:
@@ -154,7 +167,7 @@ def _attempt(job: Job, stage: Stage, place: Place, parts: int = 1) -> Outcome | 
 
     def failure(reason: str, message: str, trace: str) -> dict[str, Any]:
         facts: dict[str, Any] = {"cell": job.cell, "reason": reason, "message": message, "traceback": trace}
-        return facts | {"provenance": provenance(place.device, place.threads)}
+        return facts | {"provenance": _provenance(stage, place)}
 
     def hung(trace: str) -> dict[str, Any]:
         return failure("hung", f"no step, batch or epoch for {place.hang_after:g} s", trace)

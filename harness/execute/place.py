@@ -19,6 +19,7 @@ from harness.data.split import split
 from harness.errors import UserError
 from harness.inside import inside
 from harness.train.checkpoint import Checkpoint
+from harness.train.ranks import ALONE, Ranks
 from harness.train.watch import Stopped, Watch
 
 
@@ -33,6 +34,7 @@ class Place:
         threads: torch's threads within an operation; results are bit-equal only for equal threads.
         hang_after: a stage without a sign of life for so many seconds is ended; None: never.
         most_growth: a worker of Ray that has grown by more than so many bytes is replaced after its job.
+        ranks: the processes that share a training, of which this is one; each has a device and threads of its own.
     """
 
     results: Path
@@ -42,10 +44,11 @@ class Place:
     watch: Watch = field(default_factory=Watch)
     hang_after: float | None = None
     most_growth: int = 2 * 2**30
+    ranks: Ranks = ALONE
 
     def checkpoint(self, key: str, name: str = "epoch") -> Checkpoint:
-        """The checkpoint of a stage in progress."""
-        return Checkpoint(self.checkpoints(key) / f"{name}.safetensors")
+        """The checkpoint of a stage in progress; rank 0 alone writes it."""
+        return Checkpoint(self.checkpoints(key) / f"{name}.safetensors", writes=self.ranks.rank == 0)
 
     def checkpoints(self, key: str) -> Path:
         """The folder of a stage's checkpoints; gone once the stage is done."""

@@ -37,9 +37,9 @@ def slots(resources: Resources) -> int:
         if not node["Alive"]:
             continue
         there: dict[str, float] = node["Resources"]
-        fits = there.get("CPU", 0) / resources.cpu
+        fits = there.get("CPU", 0) / resources.bundle["cpu"]
         if resources.gpu:
-            fits = min(fits, there.get("GPU", 0) / resources.gpu)
+            fits = min(fits, there.get("GPU", 0) / resources.bundle["gpu"])
         count += math.floor(fits + 1e-6)
     return count
 

@@ -23,7 +23,7 @@ from harness.execute.place import Place
 from harness.execute.ray_environment import check_loopback, on_loopback
 from harness.execute.ray_feeder import REPORT, Feeder
 from harness.execute.ray_study import run_studies
-from harness.execute.ray_worker import ledger_of, place_of, told_place
+from harness.execute.ray_worker import Growth, ledger_of, place_of, told_place
 from harness.execute.stop import StopSign
 from harness.store.ledger import Ledger
 from harness.suite.schema import Resources
@@ -38,25 +38,30 @@ class Worker(tune.Trainable):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._told, self._share = config["place"], config["gpu"]
         self._boxes = ray.get_actor(config["boxes"])
+        self._growth = Growth()
         self._is_up = False
 
     def step(self) -> dict[str, Any]:
-        """Says that it is up; then a whole job a call. Never raises, because that would cost the warm process."""
+        """Says that it is up; then a whole job a call. Never raises, because that would cost the warm process.
+
+        The process is given up after an error of the GPU, and when it has grown too large.
+        """
         if not self._is_up:
             self._is_up = True
             return {}
-        given = ray.get(self._boxes.take.remote(self.trial_id))
+        given: Any = ray.get(self._boxes.take.remote(self.trial_id))
         if given is None:
             return {"done": True}
         job = Job.from_dict(given)
         place = place_of(self._told)
-        limit_memory(place.device, self._share)
+        limit_memory(place.device, 1.0 if job.alone else self._share)
         try:
             ledger = ledger_of(self._told["results"])
             report = Report(job.cell, "stopped") if place.watch.should_stop() else run_job(job, place, ledger)
         except UserError as error:
             report = Report(job.cell, "halted", str(error))
-        return {REPORT: json.dumps(asdict(report)), "done": report.spoiled}
+        given_up = report.spoiled or self._growth.exceeds(place.most_growth)
+        return {REPORT: json.dumps(asdict(report)), "done": given_up}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: a job's own checkpoints lie in the results folder."""
@@ -83,7 +88,7 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
         # else workers start one after the other
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
         tuner = tune.Tuner(
-            tune.with_resources(Worker, {"cpu": resources.cpu, "gpu": resources.gpu}),
+            tune.with_resources(Worker, resources.bundle),
             tune_config=tune.TuneConfig(
                 search_alg=Feeder(board, given, stop, resources),
                 num_samples=-1,
@@ -121,10 +126,12 @@ def _start_ray(address: str | None) -> None:
 
 
 def _check_resources(resources: Resources) -> None:
-    """A cell that asks for more than the cluster has would wait for ever."""
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    for name, label, wanted in (("CPU", "cores", resources.cpu), ("GPU", "GPUs", resources.gpu)):
-        if wanted > there.get(name, 0):
-            raise UserError(
-                f"a cell asks for {wanted:g} {label} (resources.{name.lower()}), Ray has {there.get(name, 0):g}"
-            )
+    """A cell that asks for more than any machine of the cluster has would wait for ever."""
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, float]] = [node["Resources"] for node in known if node["Alive"]]
+    for name, label in (("cpu", "cores"), ("gpu", "GPUs")):
+        wanted = resources.bundle[name]
+        found = max((there.get(name.upper(), 0) for there in nodes), default=0)
+        if wanted > found:
+            stated = f"resources.{name}" + (f" × {resources.ranks} ranks" if resources.ranks > 1 else "")
+            raise UserError(f"a cell asks for {wanted:g} {label} ({stated}), Ray has {found:g} on one machine")

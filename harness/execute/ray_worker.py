@@ -10,6 +10,7 @@ from typing import Any
 from harness.execute.place import Place
 from harness.execute.stop import StopSign
 from harness.store.ledger import Ledger
+from harness.train.ranks import Ranks
 from harness.train.watch import Watch
 
 
@@ -20,6 +21,7 @@ def told_place(place: Place, stop: StopSign) -> dict[str, Any]:
         "data": str(place.data.resolve()),
         "device": place.device,
         "threads": place.threads,
+        "ranks": [place.ranks.count, place.ranks.sync_batch_norm],
         "stop_file": str(stop.file.resolve()),
         "deadline": stop.deadline,
         "checkpoint_seconds": place.watch.checkpoint_seconds,
@@ -33,6 +35,7 @@ def place_of(given: dict[str, Any]) -> Place:
     # this process may be on another machine, and stands in another folder
     os.environ["HARNESS_DATA"] = given["data"]
     stop = StopSign(Path(given["stop_file"]), given["deadline"])
+    count, synchronised = given["ranks"]
     return Place(
         results=Path(given["results"]),
         data=Path(given["data"]),
@@ -41,6 +44,7 @@ def place_of(given: dict[str, Any]) -> Place:
         watch=Watch(should_stop=stop, checkpoint_seconds=given["checkpoint_seconds"]),
         hang_after=given["hang_after"],
         most_growth=given["most_growth"],
+        ranks=Ranks(0, count, synchronised),
     )
 
 

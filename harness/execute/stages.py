@@ -36,6 +36,7 @@ from harness.execute.network import (
     widths_of,
 )
 from harness.execute.place import Place
+from harness.execute.spread import spread
 from harness.execute.task import HarnessTask
 from harness.measure.accuracy import measure_accuracy
 from harness.measure.macs import count_macs, count_params
@@ -45,6 +46,10 @@ from harness.train.checkpoint import tensors_to_bytes
 from harness.train.device import check_device, only_deterministic
 from harness.train.loop import Progress, Source, Step, accuracy, train_epochs
 from harness.train.rates import rates_of
+
+SPREAD = frozenset({"dense", "finetune"})
+"""The kinds of stages that several ranks share. A method's own act is one process's: what it does between and within
+steps cannot be shared out; it trains all micro-batches of a step in turn, which comes to the same."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,19 @@ class Outcome:
 
 
 def run_stage(place: Place, kind: str, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
-    """Runs one stage whose parents are done.
+    """Runs one stage whose parents are done, in as many processes as the place has ranks.
 
     Raises:
         UserError: the recipe asks for what the device does not have.
     """
     check_device(config, place.device)
+    if place.ranks.count > 1 and kind in SPREAD:
+        return spread(place, (kind, key, config, parents), lambda own: run_alone(own, kind, key, config, parents))
+    return run_alone(place, kind, key, config, parents)
+
+
+def run_alone(place: Place, kind: str, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    """The part of one process in a stage."""
     runners: dict[str, Callable[[Place, str, Mapping[str, Any], tuple[str, ...]], Outcome]] = {
         "dense": _dense,
         "compress": _compress,
@@ -246,7 +258,8 @@ def _train_weights(
         compile=config.get("compile", False),
         cuda_graphs=config.get("cuda_graphs", False),
     )
-    source = Source(train, held_out, derive(config["seed"], "order"), config["batch"], config["augment"])
+    seed, accumulate = derive(config["seed"], "order"), config.get("accumulate", 1)
+    source = Source(train, held_out, seed, config["batch"], config["augment"], accumulate)
     progress = train_epochs(
         network,
         step,
@@ -256,6 +269,7 @@ def _train_weights(
         stage=stage,
         checkpoint=place.checkpoint(key),
         watch=place.watch,
+        ranks=place.ranks,
     )
     return progress, len(train)
 

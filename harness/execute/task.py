@@ -59,7 +59,7 @@ class HarnessTask:
         self.granted: dict[str, int] | None = None
         self._place, self._key, self._config = place, key, config
         self._train, self._held_out = place.loaders(dict(config))
-        self.steps_per_epoch = steps_per_epoch(len(self._train), config["batch"])
+        self.steps_per_epoch = steps_per_epoch(len(self._train), config["batch"], config.get("accumulate", 1))
         self._calls = 0
         self._observe: Callable[[], dict[str, Any]] | None = None
 
@@ -244,7 +244,12 @@ class HarnessTask:
             state=state or {},
         )
         source = Source(
-            self._train, self._held_out, derive(config["seed"], "order"), config["batch"], config["augment"]
+            self._train,
+            self._held_out,
+            derive(config["seed"], "order"),
+            config["batch"],
+            config["augment"],
+            config.get("accumulate", 1),
         )
         progress = train_epochs(
             network,

@@ -188,7 +188,8 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
     if author.strength is not None:
         params = author.Params.model_validate(cell.params)
         images = training_images(cell.data, cell.recipe.all_train and not author.needs_held_out)
-        factor = author.strength_factor(params, steps_per_epoch(images, cell.recipe.batch), cell.recipe.epochs.search)
+        steps = steps_per_epoch(images, cell.recipe.batch, cell.recipe.accumulate)
+        factor = author.strength_factor(params, steps, cell.recipe.epochs.search)
         strength = (author.strength, float(getattr(params, author.strength)), factor)
     if strength is not None and chain.solution is not None and chain.solution.tries:
         strength = (strength[0], chain.solution.best.strength, strength[2])

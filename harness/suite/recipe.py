@@ -45,6 +45,16 @@ class Recipe(BaseModel):
 
     epochs: Annotated[Epochs, Field(description="lengths of the stages")]
     batch: Annotated[int, Field(ge=2, le=65536, description="images a step")] = 64
+    accumulate: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=4096,
+            description="micro-batches that a step takes one after the other, for less memory, or in the processes of "
+            "resources.ranks; the gradient is that of all its images, and batch norm sees one micro-batch at a time",
+            exclude_if=lambda parts: parts == 1,
+        ),
+    ] = 1
     lr: Annotated[float, Field(gt=0, le=10, description="learning rate at the start of the schedule")] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1, description="of SGD")] = 0.9
     weight_decay: Annotated[float, Field(ge=0, lt=1, description="of all weights")] = 1e-4
@@ -141,6 +151,10 @@ class Recipe(BaseModel):
         if self.finetune_lr == "choose" and self.all_train:
             raise ValueError(
                 "finetune_lr: choose decides on held-out images, which all_train trains on; set all_train: false"
+            )
+        if self.batch < 2 * self.accumulate:
+            raise ValueError(
+                f"accumulate ({self.accumulate}) leaves less than two images a micro-batch in a batch of {self.batch}"
             )
         if self.dense_horizon is not None and self.dense_horizon < self.epochs.dense:
             raise ValueError(

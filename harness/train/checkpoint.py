@@ -42,11 +42,15 @@ def tensors_from_bytes(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
 class Checkpoint:
     """One file of tensors and facts, with a checksum; a damaged one is named and counts as absent."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, writes: bool = True) -> None:
+        """Takes the file; one of a process that must not write it is only read."""
         self.path = path
+        self._writes = writes
 
     def save(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Replaces the file as a whole."""
+        if not self._writes:
+            return
         body = tensors_to_bytes(tensors, facts)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(self.path, hashlib.sha256(body).digest() + body)

@@ -17,7 +17,7 @@ from harness.execute.stop import StopSign
 from harness.store.ledger import Ledger
 from harness.suite.cell import Cell
 from harness.suite.schema import Resources
-from tests.execute.small import small
+from tests.execute.small import facts, small
 from tests.execute.with_ray import Searcher, ray_feeder
 
 REPORT, STILLBORN = ray_feeder.REPORT, ray_feeder.STILLBORN
@@ -60,8 +60,8 @@ class Bench:
         assert job is not None
         for stage in job.stages:
             if not kinds or stage.kind in kinds:
-                facts = {"macs": stage.config.get("target") or 777, "widths": {"features.0": [3, 16]}}
-                self.ledger.append("done", stage.key, stage.kind, facts)
+                told = facts(stage.kind, stage.config.get("target") or 777)
+                self.ledger.append("done", stage.key, stage.kind, told)
 
     def ended(self, worker: str) -> None:
         """The worker reports that its job is done."""

@@ -2,74 +2,72 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.execute.ray_environment import prepare
-from tests.faults.processes import alive, descendants, kill
+from harness.store.atomic import write_json
+from tests.faults.faulty import put_on_path
+from tests.faults.processes import descendants, family_of, kill_family, start, until
 
 
+@dataclass(frozen=True)
 class Nodes:
-    """A Ray cluster on this machine; its first node is the head."""
+    """A Ray cluster on this machine; its first node is the head.
 
-    def __init__(self, count: int) -> None:
-        """Starts the nodes; what the environment says is inherited by all workers."""
-        prepare()
-        from ray.cluster_utils import Cluster
+    Attributes:
+        address: for drivers.
+        environment: what drivers must have in theirs, such as the cluster's token.
+        processes: {kind: process} of each node, such as "raylet" and "gcs_server".
+    """
 
-        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        self._nodes: list[Any] = [self._cluster.head_node]
-        self._nodes += [self._cluster.add_node(num_cpus=1) for _ in range(count - 1)]
-        self.address = str(self._cluster.address)
-
-    def processes(self, node: int, kind: str) -> list[int]:
-        """The processes of a kind ("raylet", "gcs_server") of a node."""
-        return [info.process.pid for info in self._nodes[node].all_processes.get(kind, [])]
+    address: str
+    environment: dict[str, str]
+    processes: list[dict[str, int]]
 
     def of(self, pid: int) -> int | None:
         """The node that a worker belongs to."""
-        for number in range(len(self._nodes)):
-            [raylet] = self.processes(number, "raylet")
-            if any(child == pid for child, _ in descendants(raylet)):
+        for number, node in enumerate(self.processes):
+            if any(child == pid for child, _ in descendants(node["raylet"])):
                 return number
         return None
 
-    def kill(self, node: int, kind: str) -> None:
-        """kill -9 of all processes of a kind of a node."""
-        for pid in self.processes(node, kind):
-            kill(pid)
-
-    def stop(self) -> None:
-        """Ends all that is left."""
-        family = [pid for node in range(len(self._nodes)) for pid, _ in self._family(node)]
-        self._cluster.shutdown()
-        for pid in filter(alive, family):
-            kill(pid)
-
-    def _family(self, node: int) -> Iterator[tuple[int, str]]:
-        for pid in self.processes(node, "raylet"):
-            yield from descendants(pid)
-
 
 @contextmanager
-def ray_nodes(count: int, plugins: Path | None = None, **environment: str) -> Iterator[Nodes]:
-    """So many nodes, with these words in their environment."""
-    if plugins is not None:
-        environment["PYTHONPATH"] = os.pathsep.join([str(plugins), *filter(None, [os.environ.get("PYTHONPATH")])])
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
+def ray_nodes(folder: Path, count: int, plugins: Path, **environment: str) -> Iterator[Nodes]:
+    """So many nodes, whose workers have these words in their environment and the methods of `plugins`."""
+    told = folder / "nodes.json"
+    secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    # a control store that was killed is not waited for
+    secret |= {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+    holder = start(_hold, told, count, plugins, {**environment, **secret})
     try:
-        nodes = Nodes(count)
-        try:
-            yield nodes
-        finally:
-            nodes.stop()
+        until(lambda: told.exists() or not holder.is_alive())
+        found = json.loads(told.read_text())
+        yield Nodes(found["address"], secret, found["processes"])
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        family = family_of(holder.pid) if holder.is_alive() else {}
+        holder.kill()
+        kill_family(family)
+        holder.join()
+        told.unlink(missing_ok=True)
+
+
+def _hold(told: Path, count: int, plugins: Path, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    put_on_path(plugins)
+    prepare()
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes = [cluster.head_node, *(cluster.add_node(num_cpus=1) for _ in range(count - 1))]
+    processes = [{kind: infos[0].process.pid for kind, infos in node.all_processes.items() if infos} for node in nodes]
+    write_json(told, {"address": cluster.address, "processes": processes})
+    while True:
+        time.sleep(3600)

@@ -12,7 +12,7 @@ import resource
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -46,6 +46,7 @@ methods:
 
 def write_suite(folder: Path, dense: int = 4, seeds: int = 1) -> Path:
     """A suite file with dense stages of so many epochs."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "faults.yaml"
     path.write_text(SUITE.format(dense=dense, seeds=list(range(seeds))))
     return path
@@ -99,13 +100,16 @@ def drive(
     hang_after: float | None = None,
     plugins: Path | None = None,
     most_growth: int = 2**40,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """What a driver does, without a report: runs what is missing, saves every epoch, keeps a log of the epochs.
 
     Args:
         executor: "inline", "tune", or the address of a Ray cluster.
         plugins: a folder of packages with methods, to be put on the path.
+        environment: added to the process's own.
     """
+    os.environ.update(environment or {})
     if plugins is not None:
         put_on_path(plugins)
     speak_to(said_by(results))
@@ -268,6 +272,7 @@ def alive(pid: int) -> bool:
 
 def descendants(root: int) -> Iterator[tuple[int, str]]:
     """(pid, command) of all processes below `root`, also those that left its session, as Ray's do."""
+    assert root > 1, "that would be all processes"
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -286,10 +291,32 @@ def descendants(root: int) -> Iterator[tuple[int, str]]:
                 continue
 
 
-def kill(pid: int) -> None:
-    """kill -9; silent if the process is gone."""
+def family_of(root: int | None) -> dict[int, str]:
+    """All processes below `root`, and when each began, which tells it from a later one of the same number."""
+    return {pid: began for pid, _ in descendants(root or 0) if (began := _began(pid))}
+
+
+def kill_family(family: Mapping[int, str]) -> None:
+    """kill -9 of those that are still there."""
+    for pid, began in family.items():
+        if _began(pid) == began:
+            kill(pid)
+
+
+def _began(pid: int) -> str:
+    """Nothing if there is no such process."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return ""
+
+
+def kill(pid: int | None, number: signal.Signals = signal.SIGKILL) -> None:
+    """kill -9, or another signal, of one process; silent if it is gone."""
+    assert pid is not None
+    assert pid > 1, "that would be many processes"
+    try:
+        os.kill(pid, number)
     except ProcessLookupError:
         return
 

@@ -29,7 +29,7 @@ def test_a_run_goes_on_after_its_machines_clock_was_set_back_by_a_day(tmp_path: 
     results = tmp_path / "results"
     ahead = start(drive_a_day_ahead, unbroken.suite, results)
     until(lambda: working(results) and list((results / "checkpoints").glob("*/*.safetensors")))
-    kill(ahead.pid or 0)
+    kill(ahead.pid)
     ahead.join()
     for path in results.rglob("*"):
         os.utime(path, (time.time() + DAY, time.time() + DAY))

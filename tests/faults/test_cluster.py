@@ -37,7 +37,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def nodes(plugins: Path) -> Iterator[Nodes]:
     """Three nodes of a core each, whose workers find the methods that misbehave."""
-    with ray_nodes(3, plugins, **{PATIENCE: "3"}) as running:
+    with ray_nodes(plugins, 3, plugins, **{PATIENCE: "3"}) as running:
         yield running
 
 
@@ -46,7 +46,8 @@ def test_under_ray_too_a_stage_that_hangs_is_a_row_and_the_suite_goes_on(
 ) -> None:
     results, suite = tmp_path / "results", write_methods(tmp_path, "sleeping", "stubborn", "random")
     assert left(start(drive, write_methods(tmp_path / "first", "random"), results)) == 0
-    assert left(start(drive, suite, results, nodes.address, 4.0, plugins)) == 0, said_by(results).read_text()
+    driver = start(drive, suite, results, nodes.address, 4.0, plugins, 2**40, nodes.environment)
+    assert left(driver) == 0, said_by(results).read_text()
     found = reasons(suite, results, plugins)
     assert found["sleeping"].startswith("hung: no step, batch or epoch for 4 s")
     assert found["stubborn"].startswith("hung: no step, batch or epoch for 4 s")
@@ -59,6 +60,8 @@ def test_six_kills_of_all_that_ray_is_made_of_change_no_number(nodes: Nodes, plu
     suite = write_methods(tmp_path, "patient", seeds=3, budgets=budgets)
     reference = start(drive, suite, tmp_path / "unbroken", "inline", None, plugins)
 
+    command = (drive, suite, results, nodes.address, None, plugins, 2**40, nodes.environment)
+
     def a_worker(on: tuple[int, ...] = (0, 1, 2)) -> int:
         def found() -> int | None:
             return next((pid for pid in working(results) if nodes.of(pid) in on), None)
@@ -68,7 +71,7 @@ def test_six_kills_of_all_that_ray_is_made_of_change_no_number(nodes: Nodes, plu
     def wait_a_little() -> None:
         time.sleep(moments.uniform(0.0, 2.0))
 
-    driver = start(drive, suite, results, nodes.address, None, plugins)
+    driver = start(*command)
     for _ in range(2):
         pid = a_worker()
         wait_a_little()
@@ -76,16 +79,16 @@ def test_six_kills_of_all_that_ray_is_made_of_change_no_number(nodes: Nodes, plu
     for _ in range(2):
         a_worker()
         wait_a_little()
-        kill(driver.pid or 0)
+        kill(driver.pid)
         driver.join()
-        driver = start(drive, suite, results, nodes.address, None, plugins)
+        driver = start(*command)
     lost = nodes.of(a_worker(on=(1, 2)))
     wait_a_little()
-    nodes.kill(lost or 1, "raylet")
+    kill(nodes.processes[lost or 1]["raylet"])
     done_before = finished(results)
     until(lambda: finished(results) > done_before)
-    nodes.kill(0, "gcs_server")
-    nodes.kill(0, "raylet")
+    for kind in ("gcs_server", "raylet"):
+        kill(nodes.processes[0][kind])
     assert left(driver) not in {0, None}, said_by(results).read_text()
     assert finished(results) < 3 + 18 * 3, "all was done before the last kill"
     assert left(start(drive, suite, results, "inline", None, plugins)) == 0

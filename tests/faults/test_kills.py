@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.faults.processes import (
     done_twice,
     drive,
     epochs_redone,
+    kill,
     numbers,
     said_by,
     start,
@@ -66,7 +66,7 @@ def test_a_signal_ends_a_run_cleanly_and_the_same_command_goes_on(
     words = ("run", str(suite), "--executor", "inline", "--results", str(results), "--checkpoint-every", "0")
     driver = start(command, said, 600.0, install(tmp_path / "plugins"), *words)
     until(lambda: working(results))
-    os.kill(driver.pid or 0, number)
+    kill(driver.pid, number)
     driver.join(120)
     assert driver.exitcode == 130
     assert "interrupted; the same command goes on from here" in said.read_text()
@@ -86,7 +86,7 @@ def test_a_stage_that_does_not_stop_holds_nobody_up(stops: str, status: int, tmp
     driver = start(command, said, 0.5, install(tmp_path / "plugins"), *words)
     until(lambda: _runs(results, "compress") or not driver.is_alive())
     if not budget:
-        os.kill(driver.pid or 0, signal.SIGTERM)
+        kill(driver.pid, signal.SIGTERM)
     driver.join(120)
     assert driver.exitcode == status
     assert "the same command goes on from here" in said.read_text()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.execute import job
+from harness.execute import job, ray_worker
 from harness.execute.board import Board
 from harness.execute.job import Report
 from harness.execute.place import Place
@@ -37,6 +37,23 @@ def test_a_loss_that_is_no_number_is_a_row_that_says_so(tmp_path: Path) -> None:
     found = reasons(suite, results, plugins)
     assert found["diverging"].startswith("diverged: the loss is nan in epoch")
     assert found["l1_norm"] == "done"
+
+
+def test_a_worker_that_grows_with_every_job_is_told_from_one_that_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = 10**9
+    monkeypatch.setattr(ray_worker, "resident_bytes", lambda: held)
+    growth = ray_worker.Growth()
+    assert not growth.exceeds(100), "what the first job takes, imports and images, stays"
+    held += 100
+    assert not growth.exceeds(100)
+    held += 1
+    assert growth.exceeds(100)
+
+
+def test_what_a_process_holds_is_measured() -> None:
+    before = ray_worker.resident_bytes()
+    taken = bytearray(b"x" * 2**26)
+    assert ray_worker.resident_bytes() - before > 0.9 * len(taken)
 
 
 class FullDevice:
