@@ -36,7 +36,7 @@ class SuiteError(UserError):
 
 
 FailureReason = Literal[
-    "diverged", "out of memory", "timed out", "crashed", "invalid network", "out of reach", "worker lost", "no data"
+    "diverged", "out of memory", "hung", "crashed", "invalid network", "out of reach", "worker lost", "no data"
 ]
 
 

@@ -194,8 +194,10 @@ class Task(Protocol):
                 an interruption: what it does must be a function of the epoch and of `state`.
             frozen_batch_norm: batch norm uses and keeps its running statistics.
             rebuild_momentum: momentum starts each epoch at zero.
-            loss: (network, images, labels) → (logits, loss), in place of cross-entropy.
-            before_step: called with the number of the step, from 0 in this call.
+            loss: (network, images, labels) → (logits, loss), in place of cross-entropy: a mean over the images, which
+                are a micro-batch where the recipe accumulates.
+            before_step: called with the number of the step, from 0 in this call. A step is one, and `penalty` is added
+                once, whatever the number of its micro-batches.
             after_backward: called once the gradients are there; may change them.
             after_step: called with the learning rate that the step used; may change weights.
             state: tensors that these functions keep between steps; they are changed in place when a training goes on.

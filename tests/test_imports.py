@@ -16,7 +16,7 @@ ROOT = Path(harness.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 ROOMS = sorted(path.name for path in ROOT.iterdir() if (path / "__init__.py").exists())
 
-CONTRACTS = {"errors", "paths", "registry", "method", "task", "__init__"}
+CONTRACTS = {"errors", "inside", "paths", "printable", "registry", "method", "task", "__init__"}
 """Single files that every room may import."""
 
 MAY_IMPORT: dict[str, set[str]] = {

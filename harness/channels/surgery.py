@@ -16,7 +16,9 @@ from harness.channels.settle import without_removed
 from harness.channels.structure import Layer, Norm, Segment
 
 
-def cut(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, Sequence[int]]) -> nn.Module:
+def cut(
+    network: nn.Module, graph: ChannelGraph, kept: Mapping[str, Sequence[int]], *, in_place: bool = False
+) -> nn.Module:
     """A narrower copy that has the kept channels only.
 
     Weights, biases and statistics of kept channels are copied; dtype, device, memory format, mode and frozen
@@ -27,13 +29,15 @@ def cut(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, Sequence[int
     Args:
         network: the network of `graph`, without gates.
         kept: {group: ascending indices that stay}; a group that is absent is kept whole.
+        in_place: cuts and returns the network itself, where nobody needs the whole one any more.
 
     Raises:
         StageFailure: "invalid network" if `kept` or the network does not fit the graph, or no path is left.
     """
     state = graph.complete(kept)
     graph.verify(network)
-    narrow = copy.deepcopy(network)
+    channels_last = _channels_last(network)
+    narrow = network if in_place else copy.deepcopy(network)
     removed = [graph.branches[name] for name in graph.removed(kept)]
     gone = {layer for branch in removed for layer in branch.layers}
     for layer in graph.layers:
@@ -57,7 +61,7 @@ def cut(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, Sequence[int
     for branch in removed:
         stream_width = len(state[graph.groups[branch.group].stream or ""]) * graph.groups[branch.group].rows
         _remove(narrow, branch, stream_width)
-    return narrow.to(memory_format=torch.channels_last) if _channels_last(network) else narrow
+    return narrow.to(memory_format=torch.channels_last) if channels_last else narrow
 
 
 def mask(network: nn.Module, graph: ChannelGraph, kept: Mapping[str, Sequence[int]]) -> nn.Module:

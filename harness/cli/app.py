@@ -17,12 +17,14 @@ from harness.cli import (
     listing,
     merge,
     new_method,
+    pack,
     plan,
     report,
     reproduce,
     run,
 )
 from harness.errors import UserError
+from harness.printable import printable
 
 app = typer.Typer(
     name="harness",
@@ -43,6 +45,7 @@ app.command("data")(data.data)
 app.command("merge")(merge.merge)
 app.command("latency")(latency.latency)
 app.command("export")(export.export)
+app.command("pack")(pack.pack)
 app.command("doctor")(doctor.doctor)
 app.command("new-method")(new_method.new_method)
 
@@ -54,7 +57,8 @@ def run_app(arguments: Sequence[str]) -> int:
     except SystemExit as asked:
         return asked.code if isinstance(asked.code, int) else 0
     except UserError as error:
-        print(f"error: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
+        told = printable(str(error))
+        print(f"error: {told}" if "\n" not in told else told, file=sys.stderr)
         return 2
     except BrokenPipeError:
         sys.stderr.close()

@@ -21,6 +21,7 @@ from harness.cli.options import (
     select,
 )
 from harness.errors import UserError
+from harness.inside import inside
 
 if TYPE_CHECKING:
     from harness.suite.cell import Cell
@@ -62,7 +63,7 @@ def export(
     written = []
     for cell in done:
         stored = stored_network(cell, folder, ledger)
-        path = (into or folder / "networks") / f"{file_name(cell)}.{to.value}"
+        path = inside(into or inside(folder, "networks"), f"{file_name(cell)}.{to.value}")
         record: dict[str, Any] = {"cell": cell.label, "file": str(path)}
         if to is Form.onnx:
             from harness.export.onnx_file import write_onnx

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from harness.data.folders import FACTS, KNOWN_FACTS
 from harness.errors import UserError, nearest
+from harness.inside import inside
 from harness.paths import results_of
 from harness.suite.cell import Cell
 from harness.suite.load import Suite
@@ -43,8 +45,8 @@ def results_folder(suite: Suite, given: Path | None) -> Path:
     What its runs knew of photographs is known from now on, so that they may be absent.
     """
     folder = results_of(suite.name, suite.profile, given)
-    if (folder / FACTS).is_file():
-        os.environ[KNOWN_FACTS] = str((folder / FACTS).absolute())
+    if (facts := inside(folder, FACTS)).is_file():
+        os.environ[KNOWN_FACTS] = str(facts.absolute())
     return folder
 
 
@@ -52,9 +54,8 @@ def writable(folder: Path) -> Path:
     """Makes the folder if need be; a UserError if it cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise UserError(f"results folder {folder} cannot be written to: {error.strerror}") from error
     return folder

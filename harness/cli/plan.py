@@ -53,7 +53,7 @@ def summarise(suite: Suite, grid: Grid) -> Totals:
     from harness.plan.timing import Clock, recorded
 
     device = "cpu" if suite.resources.gpu == 0 else "cuda"
-    slots = max(1, (os.cpu_count() or 1) // suite.resources.cpu)
+    slots = max(1, (os.cpu_count() or 1) // int(suite.resources.bundle["cpu"]))
     return totals(grid.chains, grid.done, Clock(recorded()), slots, device, suite.resources.cpu)
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from harness.errors import UserError
 from harness.store.grid import Grid, look
 from harness.store.leases import progress
 from harness.store.ledger import Ledger
@@ -46,32 +49,29 @@ class Progress:
         if self._console.is_terminal:
             with Live(console=self._console, refresh_per_second=4, transient=True) as display:
                 while not self._stop.wait(1.0):
-                    display.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in self._lines())))
+                    lines = self._lines()
+                    display.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
             return
         last = ""
         pause = 2.0
         while not self._stop.wait(pause):
-            line = self._lines()[0]
+            line = next(iter(self._lines()), last)
             if line.split("·")[0] != last:
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
                 last = line.split("·")[0]
 
     def _lines(self) -> list[str]:
-        """The state of the grid, then one line a running stage."""
-        grid = look(self._cells, self._results, self._ledger)
-        notes = progress(self._results)
+        """The state of the grid, then one line a running stage; nothing while the results folder cannot be read."""
+        try:
+            grid = look(self._cells, self._results, self._ledger)
+            notes = progress(self._results)
+        except UserError:  # the run itself finds it, and says so
+            return []
         lines = [self._head(grid, len(notes))]
         for facts in list(notes.values())[:16]:
-            if "epoch" in facts:
-                lines.append(
-                    f"  {facts['cell']}  {facts['stage']} {facts['epoch']}/{facts['epochs']}  "
-                    f"loss {facts['loss']:.3f}  {facts['images_per_second']:,.0f} img/s"
-                )
-            elif "evaluations" in facts:
-                lines.append(
-                    f"  {facts['cell']}  {facts['stage']}: {facts['evaluations']} networks tried, "
-                    f"the best has {100 * facts['best']:.1f} % held-out"
-                )
+            # Notes are files in the results folder, and not all of them need be ours.
+            with suppress(KeyError, TypeError, ValueError, OverflowError):
+                lines += _stage(facts)
         return lines
 
     def _head(self, grid: Grid, running: int) -> str:
@@ -85,3 +85,18 @@ class Progress:
         left = (len(stages) - finished) / gained * elapsed if gained >= 3 else None
         rest = "" if left is None else f", about {left / 60:.0f} min left"
         return f"{done}/{cells} cells done, {failed} failed · {running} running · {elapsed / 60:.1f} min{rest}"
+
+
+def _stage(facts: Mapping[str, Any]) -> list[str]:
+    """What a running stage noted of itself, if there is anything to tell."""
+    if "epoch" in facts:
+        return [
+            f"  {facts['cell']}  {facts['stage']} {facts['epoch']}/{facts['epochs']}  "
+            f"loss {facts['loss']:.3f}  {facts['images_per_second']:,.0f} img/s"
+        ]
+    if "evaluations" in facts:
+        return [
+            f"  {facts['cell']}  {facts['stage']}: {facts['evaluations']} networks tried, "
+            f"the best has {100 * facts['best']:.1f} % held-out"
+        ]
+    return []

@@ -18,6 +18,7 @@ from harness.cli.options import (
     results_folder,
 )
 from harness.errors import UserError, unknown
+from harness.inside import inside
 
 if TYPE_CHECKING:
     from harness.report.check import Checked
@@ -113,7 +114,7 @@ def of_suite(
         raise UserError(f"there are no results of {declared.name} in {folder}; run the suite first")
     ledger = Ledger(folder)
     rows = rows_of(look(list(declared.cells), folder, ledger), ledger)
-    return rows, suite_facts(declared), folder / "report"
+    return rows, suite_facts(declared), inside(folder, "report")
 
 
 def of_recorded(folder: Path) -> tuple[list[Row], SuiteFacts, Path]:

@@ -61,9 +61,9 @@ def reproduce(
     with _folder(into) as here:
         stop = StopSign(here / "leases" / "stop", None)
         watch = Watch(should_stop=stop, checkpoint_seconds=15.0)
-        from harness.cli.run import signals
+        from harness.cli.ending import ending
 
-        with signals(stop) as caught, Progress([each.cell for each in before], here):
+        with ending(stop) as caught, Progress([each.cell for each in before], here):
             again = run_again(before, here, images, device, watch)
         if caught:
             where = f"; the same command goes on from {into}" if into is not None else "; with --into it could go on"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.durations import seconds_of
+from harness.cli.ending import GO_ON, INTERRUPTED, OUT_OF_TIME, ending
 from harness.cli.options import (
     DataOption,
     OnlyOption,
@@ -27,13 +24,17 @@ from harness.cli.options import (
     writable,
 )
 from harness.errors import UserError
+from harness.inside import inside
 
 if TYPE_CHECKING:
-    from harness.execute.stop import StopSign
     from harness.store.grid import Grid
     from harness.store.ledger import Ledger
     from harness.suite.cell import Cell
     from harness.suite.load import Suite
+
+
+LEAST_PATIENCE = 0.5
+"""A stage is given half a second at least before it counts as hanging."""
 
 
 class Executor(StrEnum):
@@ -60,6 +61,10 @@ def run(
     checkpoint_every: Annotated[
         float, typer.Option(help="Seconds between saves of a stage in progress (at the end of an epoch).", min=0)
     ] = 15.0,
+    hang_after: Annotated[
+        str,
+        typer.Option(metavar="DUR", help="End a stage that makes no step and reads no image for so long, or `off`."),
+    ] = "30m",
 ) -> None:
     """Run what is missing of a suite, then write its tables and plots."""
     from harness.cli.plan import print_plan
@@ -71,7 +76,8 @@ def run(
     from harness.suite.load import load_suite
 
     started = time.time()
-    deadline = None if time_budget is None else started + seconds_of(time_budget)
+    deadline = None if time_budget is None else started + seconds_of(time_budget, "--time-budget")
+    patience = None if hang_after == "off" else seconds_of(hang_after, "--hang-after", least=LEAST_PATIENCE)
     declared = load_suite(suite, profile, set_ or [])
     folder = results_folder(declared, results)
     ran = run_command(suite, results, profile, set_ or [])
@@ -87,7 +93,7 @@ def run(
         grid = look(cells, folder, ledger)
     if _all_ended(grid):
         print(f"{declared.name}: nothing to do, {grid.count('done')} of {len(cells)} cells are done in {folder}")
-        if not (folder / "report" / "report.md").exists():
+        if not inside(folder, "report", "report.md").exists():
             _report(declared, folder, ledger, ran)
         raise typer.Exit(_closing(grid))
     images = data_folder(data)
@@ -95,21 +101,13 @@ def run(
     _check_device(declared, executor)
     writable(folder)
     _keep_facts(declared, images, folder)
-    stopped = _execute(declared, cells, folder, images, ledger, executor, address, deadline, checkpoint_every)
+    stopped = _execute(declared, cells, folder, images, ledger, executor, address, deadline, checkpoint_every, patience)
     grid = look(cells, folder, ledger)
-    _report(declared, folder, ledger, ran)
+    if stopped != INTERRUPTED:  # who interrupts a run wants the prompt back; a report can be had at any time
+        _report(declared, folder, ledger, ran)
     _summary(declared, grid, time.time() - started, folder)
     failed = _closing(grid)
     raise typer.Exit(stopped or failed)
-
-
-def seconds_of(duration: str) -> float:
-    """`90s`, `9m`, `1h30m` in seconds; a UserError otherwise."""
-    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", duration.strip())
-    if parts is None or not any(parts.groups()):
-        raise UserError(f"--time-budget {duration}: a duration reads 90s, 9m or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
-    return 3600 * hours + 60 * minutes + seconds
 
 
 def _execute(
@@ -122,6 +120,7 @@ def _execute(
     address: str | None,
     deadline: float | None,
     checkpoint_every: float,
+    hang_after: float | None,
 ) -> int:
     """Runs the open cells; the exit status if it was stopped, else 0."""
     from harness.cli.progress import Progress
@@ -129,14 +128,16 @@ def _execute(
     from harness.execute.place import Place
     from harness.execute.stop import StopSign
     from harness.store.grid import look
+    from harness.train.ranks import Ranks
     from harness.train.watch import Watch
 
     stop = StopSign(folder / "leases" / f"stop-{time.time_ns()}", deadline)
     watch = Watch(should_stop=stop, checkpoint_seconds=checkpoint_every)
     device = "cuda" if suite.resources.gpu else "cpu"
-    place = Place(folder, images, device, suite.resources.cpu, watch)
+    ranks = Ranks(0, suite.resources.ranks, suite.resources.sync_batch_norm)
+    place = Place(folder, images, device, suite.resources.cpu, watch, hang_after, ranks=ranks)
     board = Board(cells, ledger, folder)
-    with signals(stop) as caught, Progress(cells, folder):
+    with ending(stop) as caught, Progress(cells, folder):
         if executor is Executor.tune:
             from harness.execute.ray_environment import prepare
 
@@ -156,36 +157,17 @@ def _execute(
     if _all_ended(look(cells, folder, ledger)):
         return 0  # whatever came after the last cell stopped nothing
     if caught:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        print(GO_ON[INTERRUPTED], file=sys.stderr)
+        return INTERRUPTED
     if board.stopping:
-        print("stopped by the time budget; the same command goes on from here", file=sys.stderr)
-        return 3
+        print(GO_ON[OUT_OF_TIME], file=sys.stderr)
+        return OUT_OF_TIME
     return 0
 
 
 def _all_ended(grid: Grid) -> bool:
     """Whether every cell is done or failed."""
     return grid.count("done") + grid.count("failed") == len(grid.chains)
-
-
-@contextmanager
-def signals(stop: StopSign) -> Iterator[list[int]]:
-    """SIGINT and SIGTERM raise the stop sign; a second one ends the process at once."""
-    caught: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        stop.raise_sign()
-        if len(caught) > 1:
-            raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _forget_failures(grid: Grid, ledger: Ledger) -> None:
@@ -226,7 +208,7 @@ def _report(suite: Suite, folder: Path, ledger: Ledger, command: tuple[str, ...]
 
     rows = rows_of(look(list(suite.cells), folder, ledger), ledger)
     if any(row.state == "done" for row in rows):
-        write(suite, rows, folder / "report", list(ALL_FORMATS), command)
+        write(suite, rows, inside(folder, "report"), list(ALL_FORMATS), command)
 
 
 def _closing(grid: Grid) -> int:
@@ -240,7 +222,7 @@ def _closing(grid: Grid) -> int:
 def _summary(suite: Suite, grid: Grid, seconds: float, folder: Path) -> None:
     from harness.cli.plan import duration
 
-    table = folder / "report" / "report.md"
+    table = inside(folder, "report", "report.md")
     print(f"{suite.name}: {grid.count('done')} of {len(grid.chains)} cells done in {duration(seconds)}")
     if table.exists():
         print(f"report: {table}")

@@ -8,13 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.inside import read_bytes
 
 TRAIN, TEST = "train", "val"
 
@@ -23,6 +25,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 
 FACTS = "datasets.json"
 """In a results folder: the facts of the photographs that its runs saw, for a report where they are absent."""
+
+_MOST_IMAGES = 10**10
 
 KNOWN_FACTS = "HARNESS_DATA_FACTS"
 """The environment variable that names such a file."""
@@ -186,15 +190,22 @@ def _unreadable(name: str, error: OSError) -> str:
 def _kept(name: str) -> Facts | None:
     named = os.environ.get(KNOWN_FACTS)
     values = _stated(Path(named)).get(name) if named else None
-    try:
-        return None if values is None else Facts(**values)
-    except TypeError:
-        return None
+    return None if values is None else Facts(**values)
 
 
 def _stated(path: Path) -> dict[str, Any]:
+    """{name: facts}; what are no facts of photographs is left out."""
     try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        values = json.loads(read_bytes(path))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return values if isinstance(values, dict) else {}
+    return {name: each for name, each in values.items() if _are_facts(each)} if isinstance(values, dict) else {}
+
+
+def _are_facts(values: Any) -> bool:
+    if not isinstance(values, dict) or values.keys() != {field.name for field in fields(Facts)}:
+        return False
+    counts = [values[name] for name in ("classes", "train_images", "test_images")]
+    whole = all(type(count) is int and 0 < count <= _MOST_IMAGES for count in counts)
+    checksum = values["checksum"]
+    return whole and isinstance(checksum, str) and re.fullmatch("sha256:[0-9a-f]{64}", checksum) is not None

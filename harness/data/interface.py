@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from harness.data.batches import WHOLE, Share
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -24,16 +26,20 @@ class Loader(Protocol):
     def __len__(self) -> int:
         """The number of images."""
 
-    def epoch(self, seed: int, epoch: int, batch: int, augment: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(
+        self, seed: int, epoch: int, batch: int, augment: bool, share: Share = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over all images in random order: images float32 [B, C, H, W], normalised; labels int64 [B].
 
-        Order and augmentation are functions of (seed, epoch) alone, whatever the device and the processes that help.
+        Order and augmentation are functions of (seed, epoch) alone, whatever the device, the processes that help and
+        those that share the batches.
 
         Args:
             seed: of order and augmentation.
             epoch: from 0.
             batch: images a batch; the last may be smaller, or larger by one (see `batch_bounds`).
             augment: crop and mirror at random; otherwise images are as in `plain`.
+            share: what of each batch is wanted; its micro-batches come one by one.
         """
 
     def plain(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:

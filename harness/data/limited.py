@@ -7,7 +7,7 @@ from itertools import islice
 
 from torch import Tensor
 
-from harness.data.batches import batch_bounds
+from harness.data.batches import WHOLE, Share, batch_bounds
 from harness.data.interface import Loader
 
 
@@ -19,9 +19,9 @@ class LimitedLoader:
         images: how many images the steps take in all.
     """
 
-    def __init__(self, loader: Loader, batch: int, steps: int, first: int = 0) -> None:
-        """Takes the loader, the images a step, how many steps, and the number of the first pass."""
-        ends = [end for _, end in batch_bounds(len(loader), batch)]
+    def __init__(self, loader: Loader, batch: int, steps: int, first: int = 0, parts: int = 1) -> None:
+        """Takes the loader, images a step, how many steps, the number of the first pass, micro-batches a step."""
+        ends = [end for _, end in batch_bounds(len(loader), batch, parts)]
         whole, rest = divmod(steps, len(ends))
         self.device, self.size = loader.device, loader.size
         self.passes = whole + (rest > 0)
@@ -32,10 +32,12 @@ class LimitedLoader:
         """The number of images of a whole pass."""
         return len(self._loader)
 
-    def epoch(self, seed: int, epoch: int, batch: int, augment: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(
+        self, seed: int, epoch: int, batch: int, augment: bool, share: Share = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """As the loader's, but no more batches than there are steps left."""
-        batches = self._loader.epoch(seed, epoch, batch, augment)
-        return islice(batches, self._rest) if epoch == self._last else batches
+        batches = self._loader.epoch(seed, epoch, batch, augment, share)
+        return islice(batches, self._rest * share.own) if epoch == self._last else batches
 
     def plain(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """As the loader's."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from harness.data.batches import batch_bounds
+from harness.data.batches import WHOLE, Share, batch_bounds, shared_bounds
 from harness.data.catalogue import DataSet
 from harness.data.normalise import Normalise
 from harness.data.seeds import derive
@@ -57,7 +57,9 @@ class DeviceLoader:
         """The number of images."""
         return len(self._labels)
 
-    def epoch(self, seed: int, epoch: int, batch: int, augment: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(
+        self, seed: int, epoch: int, batch: int, augment: bool, share: Share = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over all images in random order: images float32 [B, C, H, W], normalised; labels int64 [B].
 
         Args:
@@ -65,6 +67,7 @@ class DeviceLoader:
             epoch: from 0.
             batch: images a batch; the last may be smaller, or larger by one (see `batch_bounds`).
             augment: crop and mirror at random; otherwise images are whole.
+            share: what of each batch is wanted.
         """
         count = len(self)
         order = chosen = torch.randperm(count, generator=generator(seed, "order", epoch))
@@ -73,7 +76,7 @@ class DeviceLoader:
             shown, chosen = self._all_crops(), self._drawn_crops(order, seed, epoch)
         order, chosen = self._moved(torch.stack((order, chosen)))
         labels = self._labels.index_select(0, order)
-        for start, end in batch_bounds(count, batch):
+        for start, end in shared_bounds(count, batch, share):
             yield self._normalised(shown.index_select(0, chosen[start:end])), labels[start:end]
 
     def plain(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:

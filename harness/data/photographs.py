@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from harness.data.batches import batch_bounds
+from harness.data.batches import WHOLE, Share, shared_bounds
 from harness.data.catalogue import DataSet
 from harness.data.folders import Part
 from harness.data.loader import generator
@@ -70,7 +70,9 @@ class PhotographLoader:
         """The number of images."""
         return len(self._indices)
 
-    def epoch(self, seed: int, epoch: int, batch: int, augment: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(
+        self, seed: int, epoch: int, batch: int, augment: bool, share: Share = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over all images in random order, as `Loader.epoch` says.
 
         Raises:
@@ -80,14 +82,16 @@ class PhotographLoader:
         pictures = Pictures(self.size)
         if augment:
             pictures = Pictures(self.size, (seed, epoch), crop_scale=self._crop_scale, resize_first=self._resize_first)
-        return self._pass(pictures, order, batch)
+        return self._pass(pictures, order, batch, share)
 
     def plain(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All images in their order, as `Loader.plain` says; raises UserError as `epoch` does."""
         return self._pass(Pictures(self.size), torch.arange(len(self)), batch)
 
-    def _pass(self, pictures: Pictures, order: Tensor, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        bounds = batch_bounds(len(order), batch)
+    def _pass(
+        self, pictures: Pictures, order: Tensor, batch: int, share: Share = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        bounds = shared_bounds(len(order), batch, share)
         labels = self._labels.index_select(0, order.to(self.device))
         for (start, end), pixels in zip(bounds, self._read(pictures, order, bounds), strict=True):
             yield self._normalised(pixels.to(self.device, non_blocking=True)), labels[start:end].clone()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.execute.job import Job, Report
+from harness.execute.ranks import Ranks
 from harness.plan.stages import Chain, Stage, chain_of
 from harness.store.leases import live
 from harness.store.ledger import Ledger
@@ -29,28 +31,31 @@ class Board:
         self._chains: dict[str, Chain] = {}
         self._claims: dict[str, Job] = {}
         self._lost: Counter[str] = Counter()
+        self._crowded: set[str] = set()
         self._open: dict[str, Cell] = {cell.label: cell for cell in cells}
         ledger.refresh()
         self._priority = self._longest_first()
 
     def next(self) -> Job | None:
         """A job to run now, claimed for the caller; None while there is none."""
-        if self.stopping or self.halted:
+        if self.stopping or self.halted or any(job.alone for job in self._claims.values()):
             return None
         self._ledger.refresh()
         claimed = {stage.key for job in self._claims.values() for stage in job.stages}
         elsewhere = set(live(self._results)) - claimed
-        for label in self._priority:
-            cell = self._open.get(label)
-            if cell is None or label in self._claims:
-                continue
+        # what needs the machine for itself waits until nothing else can be done
+        for label in self._waiting():
+            alone = label in self._crowded
+            if alone and self._claims:
+                return None
+            cell = self._open[label]
             chain = self._chain(cell)
             if cell_state(chain, self._ledger).state in {"done", "failed"}:
                 del self._open[label]
                 continue
             stages = self._ready(chain, claimed | elsewhere)
             if stages:
-                job = Job(label, stages)
+                job = Job(label, stages, alone)
                 self._claims[label] = job
                 return job
         return None
@@ -62,6 +67,8 @@ class Board:
             self.halted = report.message
         elif report.status == "stopped":
             self.stopping = True
+        elif report.status == "crowded":
+            self._crowded.add(report.cell)
         elif report.status in {"done", "failed"}:
             self._ledger.refresh()
 
@@ -89,6 +96,11 @@ class Board:
         return len(self._claims)
 
     @property
+    def open_cells(self) -> int:
+        """Cells that are not known to be done or failed."""
+        return len(self._open)
+
+    @property
     def complete(self) -> bool:
         """Whether nothing is left to hand out and nothing is out."""
         if self._claims:
@@ -96,6 +108,13 @@ class Board:
         if self.stopping or self.halted:
             return True
         return not self._open or (not self._could_go_on())
+
+    def _waiting(self) -> Iterator[str]:
+        """Open cells that nobody runs, longest first; those that must run alone come last."""
+        for crowded in (False, True) if self._crowded else (False,):
+            for label in self._priority:
+                if label in self._open and label not in self._claims and (label in self._crowded) is crowded:
+                    yield label
 
     def _could_go_on(self) -> bool:
         """Whether a cell may become ready: one is ready now, or another driver runs what it waits for."""
@@ -131,11 +150,9 @@ class Board:
         return tuple(stages)
 
     def _longest_first(self) -> list[str]:
-        """Cells by the training that hangs on them: their own, and the longest of those that wait for them."""
-        own = {cell.label: sum(stage.training_macs for stage in self._chain(cell).own_stages) for cell in self.cells}
-        after: Counter[str] = Counter()
-        for cell in self.cells:
-            partner = cell.partner
-            if partner is not None:
-                after[partner.label] = max(after[partner.label], own[cell.label])
-        return sorted(own, key=lambda label: -(own[label] + after[label]))
+        """Cells by the training that is left on the longest way from them to the end of the run.
+
+        That is their own to its end, or to the stage that decides, and on through a cell that waits for it.
+        """
+        ranks = Ranks(self.cells, {cell.label: self._chain(cell) for cell in self.cells})
+        return sorted((cell.label for cell in self.cells), key=lambda label: -ranks[label])

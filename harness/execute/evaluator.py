@@ -49,7 +49,7 @@ class Bench:
         train: the images that weights are trained on.
         held_out: the images that accuracies are measured on.
         seed: of order and augmentation. All networks see the same batches: they differ in their widths alone.
-        training: batch, momentum, weight_decay, rebuild_momentum, augment and precision of the recipe.
+        training: batch, accumulate, momentum, weight_decay, rebuild_momentum, augment and precision of the recipe.
         folder: of the journal.
     """
 
@@ -173,12 +173,13 @@ class WidthEvaluator:
         narrow = cut(self._base, bench.graph, kept)
         widths = {name: len(channels) for name, channels in kept.items()}
         batch: int = bench.training["batch"]
-        per_pass = steps_per_epoch(len(bench.train), batch)
+        accumulate: int = bench.training.get("accumulate", 1)
+        per_pass = steps_per_epoch(len(bench.train), batch, accumulate)
         steps = fidelity.steps(per_pass)
         passes = -(-steps // per_pass)
         # The same pass twice would teach a network that was adopted nothing new.
         first = len(self._adopted) * passes
-        train = LimitedLoader(bench.train, batch, steps, first)
+        train = LimitedLoader(bench.train, batch, steps, first, accumulate)
         checkpoint = Checkpoint(bench.folder / f"evaluation-{key}.safetensors")
         images, right, earlier = 3 * train.images, 0.0, 0.0
         try:
@@ -208,7 +209,7 @@ class WidthEvaluator:
         return train_epochs(
             narrow,
             step,
-            Source(train, None, self._bench.seed, recipe["batch"], recipe["augment"]),
+            Source(train, None, self._bench.seed, recipe["batch"], recipe["augment"], recipe.get("accumulate", 1)),
             [fidelity.learning_rate] * train.passes,
             first_epoch=first,
             stage="compress",

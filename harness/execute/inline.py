@@ -22,5 +22,7 @@ def run_inline(board: Board, place: Place, ledger: Ledger) -> None:
         report = run_job(job, place, ledger) if job is not None else None
         if report is not None:
             board.finished(report)
+            if report.spoiled:
+                board.halted = f"{place.device} answers this process no more; the same command goes on in a new one"
         if report is None or report.status == "busy":
             time.sleep(0.2)

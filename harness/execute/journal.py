@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from harness.inside import LARGEST_RECORD, inside, read_bytes
 from harness.store.atomic import write_json
+from harness.store.told import Count, Seconds, Share
 
 
 @dataclass(frozen=True)
@@ -22,11 +28,11 @@ class Evaluation:
         seconds: of all that.
     """
 
-    widths: dict[str, int]
-    accuracy: float
-    epochs: float
-    macs: int
-    seconds: float
+    widths: dict[str, Count]
+    accuracy: Share
+    epochs: Seconds
+    macs: Count
+    seconds: Seconds
 
 
 EVALUATIONS = "evaluations.json"
@@ -42,12 +48,11 @@ class Journal:
     """Finished evaluations by key. Floats come back to the last bit."""
 
     def __init__(self, path: Path) -> None:
-        """Reads what is there."""
-        self._path = path
+        """Reads what is there; a damaged file counts as absent."""
+        self._path = inside(path.parent, path.name)
         self._found: dict[str, Evaluation] = {}
-        if path.exists():
-            entries = json.loads(path.read_text(encoding="utf-8"))
-            self._found = {key: Evaluation(**entry) for key, entry in entries.items()}
+        with suppress(FileNotFoundError, ValueError):
+            self._found = _entries().validate_json(read_bytes(self._path, LARGEST_RECORD))
 
     def get(self, key: str) -> Evaluation | None:
         """The evaluation of this key, if it was finished."""
@@ -57,3 +62,8 @@ class Journal:
         """Adds an evaluation; once this returns, no kill takes it away."""
         self._found[key] = evaluation
         write_json(self._path, {each: asdict(entry) for each, entry in self._found.items()})
+
+
+@cache
+def _entries() -> TypeAdapter[dict[str, Evaluation]]:
+    return TypeAdapter(dict[str, Evaluation])

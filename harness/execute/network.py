@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.backbones.catalogue import build, reset
+from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGraph, KeptChannels
 from harness.channels.surgery import cut
 from harness.data.catalogue import data_set
@@ -44,10 +45,34 @@ def graph_of(config: Mapping[str, Any], network: nn.Module) -> ChannelGraph:
 _GRAPHS: dict[tuple[str, str], ChannelGraph] = {}
 
 
+def model_of(config: Mapping[str, Any], network: nn.Module) -> CostModel:
+    """The cost model of a backbone, made once a process."""
+    key = (str(config["backbone"]), str(config["data"]))
+    if key not in _MODELS:
+        _MODELS[key] = CostModel(network, graph_of(config, network), example_of(config["data"]))
+    return _MODELS[key]
+
+
+_MODELS: dict[tuple[str, str], CostModel] = {}
+
+
+def widths_of(graph: ChannelGraph, kept: KeptChannels) -> dict[str, int]:
+    """{group: channels that stay}, of all groups."""
+    return {name: len(kept[name]) if name in kept else group.size for name, group in graph.groups.items()}
+
+
+def macs_of(config: Mapping[str, Any], kept: KeptChannels) -> int:
+    """Multiply-adds of the cut network for one image, by the cost model; it need not be built."""
+    key = (str(config["backbone"]), str(config["data"]))
+    if key not in _MODELS:
+        model_of(config, fresh_network(config))
+    return _MODELS[key].macs(widths_of(_GRAPHS[key], kept))
+
+
 def cut_fresh(config: Mapping[str, Any], kept: KeptChannels) -> nn.Module:
     """A network of the kept widths, initialised as a network of these widths is."""
     whole = fresh_network(config)
-    narrow = cut(whole, graph_of(config, whole), kept)
+    narrow = cut(whole, graph_of(config, whole), kept, in_place=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config["seed"], "init"))
         reset(config["backbone"], narrow)
@@ -76,8 +101,10 @@ class Decision:
     def read(cls, results: Path, key: str) -> Decision:
         """The decision of a finished stage."""
         changed, facts = read_tensors(results, key, WEIGHTS)
-        kept = {group: tuple(channels) for group, channels in facts["kept"].items()}
-        return cls(kept, facts["base"], changed)
+        base = facts.get("base")
+        if base is not None and not isinstance(base, str):
+            raise Damaged(f"{WEIGHTS} of stage {key[:12]} does not say whose weights go on")
+        return cls(kept_of(facts, key), base, changed)
 
     def network(self, results: Path, config: Mapping[str, Any]) -> nn.Module:
         """The cut network with the weights that fine-tuning starts from, on the CPU."""
@@ -86,7 +113,7 @@ class Decision:
         whole = fresh_network(config)
         weights, _ = read_tensors(results, self.base, WEIGHTS)
         whole.load_state_dict(weights | self.changed)
-        return cut(whole, graph_of(config, whole), self.kept)
+        return cut(whole, graph_of(config, whole), self.kept, in_place=True)
 
 
 def changed_weights(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -94,14 +121,31 @@ def changed_weights(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -
     return {name: tensor for name, tensor in after.items() if not torch.equal(tensor.cpu(), before[name].cpu())}
 
 
+def trained_weights(results: Path, key: str) -> tuple[dict[str, Tensor], KeptChannels]:
+    """What a fine-tuning stage left: the cut network's tensors, and what was kept."""
+    weights, facts = read_tensors(results, key, WEIGHTS)
+    return weights, kept_of(facts, key)
+
+
 def trained_network(results: Path, key: str, config: Mapping[str, Any]) -> tuple[nn.Module, KeptChannels]:
     """The network that a fine-tuning stage left, in its cut form, with what was kept."""
-    weights, facts = read_tensors(results, key, WEIGHTS)
-    kept = {group: tuple(channels) for group, channels in facts["kept"].items()}
+    weights, kept = trained_weights(results, key)
     whole = fresh_network(config)
-    narrow = cut(whole, graph_of(config, whole), kept)
+    narrow = cut(whole, graph_of(config, whole), kept, in_place=True)
     narrow.load_state_dict(weights)
     return narrow, kept
+
+
+def kept_of(facts: Mapping[str, Any], key: str) -> KeptChannels:
+    """{group: indices that stayed} as a stage's weights say it; raises Damaged if they do not."""
+    kept = facts.get("kept")
+    if not isinstance(kept, dict) or not all(_are_indices(channels) for channels in kept.values()):
+        raise Damaged(f"{WEIGHTS} of stage {key[:12]} does not say which channels were kept")
+    return {group: tuple(channels) for group, channels in kept.items()}
+
+
+def _are_indices(channels: object) -> bool:
+    return isinstance(channels, list) and all(type(index) is int and index >= 0 for index in channels)
 
 
 def read_tensors(results: Path, key: str, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

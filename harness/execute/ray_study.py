@@ -182,7 +182,7 @@ def _tuner(
     desk: Desk, board: Board, place: dict[str, Any], stop: StopSign, resources: Resources, scratch: Path
 ) -> tune.Tuner:
     return tune.Tuner(
-        tune.with_resources(TrialWorker, {"cpu": resources.cpu, "gpu": resources.gpu}),
+        tune.with_resources(TrialWorker, resources.bundle),
         tune_config=tune.TuneConfig(
             search_alg=TrialFeeder(desk, board, place, stop),
             scheduler=asha(desk.study, desk.outcomes()),

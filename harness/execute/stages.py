@@ -14,6 +14,7 @@ from harness.channels.choose import with_a_way
 from harness.channels.cost import CostModel
 from harness.channels.graph import ChannelGraph, KeptChannels
 from harness.channels.paper import paper_cost
+from harness.channels.surgery import cut
 from harness.data.seeds import derive
 from harness.errors import StageFailure
 from harness.execute.contract import check_agreement, check_budget, check_epochs, check_weights, checked_kept
@@ -27,18 +28,28 @@ from harness.execute.network import (
     example_of,
     fresh_network,
     graph_of,
+    macs_of,
+    model_of,
     read_tensors,
     trained_network,
+    trained_weights,
+    widths_of,
 )
 from harness.execute.place import Place
+from harness.execute.spread import spread
 from harness.execute.task import HarnessTask
 from harness.measure.accuracy import measure_accuracy
 from harness.measure.macs import count_macs, count_params
 from harness.registry import method
 from harness.store.rows import SearchBill
 from harness.train.checkpoint import tensors_to_bytes
+from harness.train.device import check_device, only_deterministic
 from harness.train.loop import Progress, Source, Step, accuracy, train_epochs
 from harness.train.rates import rates_of
+
+SPREAD = frozenset({"dense", "finetune"})
+"""The kinds of stages that several ranks share. A method's own act is one process's: what it does between and within
+steps cannot be shared out; it trains all micro-batches of a step in turn, which comes to the same."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,19 @@ class Outcome:
 
 
 def run_stage(place: Place, kind: str, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
-    """Runs one stage whose parents are done."""
+    """Runs one stage whose parents are done, in as many processes as the place has ranks.
+
+    Raises:
+        UserError: the recipe asks for what the device does not have.
+    """
+    check_device(config, place.device)
+    if place.ranks.count > 1 and kind in SPREAD:
+        return spread(place, (kind, key, config, parents), lambda own: run_alone(own, kind, key, config, parents))
+    return run_alone(place, kind, key, config, parents)
+
+
+def run_alone(place: Place, kind: str, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
+    """The part of one process in a stage."""
     runners: dict[str, Callable[[Place, str, Mapping[str, Any], tuple[str, ...]], Outcome]] = {
         "dense": _dense,
         "compress": _compress,
@@ -64,7 +87,8 @@ def run_stage(place: Place, kind: str, key: str, config: Mapping[str, Any], pare
         "choose": _choose,
         "measure": _measure,
     }
-    return runners[kind](place, key, config, parents)
+    with only_deterministic(config.get("deterministic", False), place.device):
+        return runners[kind](place, key, config, parents)
 
 
 def _dense(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
@@ -89,7 +113,7 @@ def _compress(place: Place, key: str, config: Mapping[str, Any], parents: tuple[
     left = decided.network or task.network
     after = left.state_dict()
     check_epochs(task.billed.epochs, author.search_epochs(task.params, config["search_epochs"]))
-    widths = _widths(task.graph, kept)
+    widths = widths_of(task.graph, kept)
     check_budget(task.cost(widths), task.target, config["metric"], granted=widths == task.granted)
     if not decided.fresh:
         check_weights(before, after)
@@ -110,15 +134,13 @@ def _compress(place: Place, key: str, config: Mapping[str, Any], parents: tuple[
 
 def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
     whole = fresh_network(config)
-    example = example_of(config["data"])
-    graph = graph_of(config, whole)
-    model = CostModel(whole, graph, example)
+    graph, model = graph_of(config, whole), model_of(config, whole)
     count = model.params if config["metric"] == "params" else model.macs
     target = config["target"]
     reached = []
     for parent in parents:
         decision = Decision.read(place.results, parent)
-        reached.append((count(_widths(graph, decision.kept)), parent, decision))
+        reached.append((count(widths_of(graph, decision.kept)), parent, decision))
     if target >= count(graph.widths):
         facts = _billed(Progress(), 0) | _size(graph, model, {}, target, config)
         return Outcome({WEIGHTS: Decision({}, reached[0][2].base, {}).to_bytes()}, facts | {"notes": []})
@@ -134,7 +156,7 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
     start: KeptChannels = decision.kept if above else {}
 
     def settled_count(kept: KeptChannels) -> int:
-        return count(_widths(graph, graph.settled(kept)))
+        return count(widths_of(graph, graph.settled(kept)))
 
     def trimmed(aim: int) -> KeptChannels:
         return with_a_way(graph, trim(scores, start, count, aim), scores)
@@ -143,7 +165,7 @@ def _trim(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str,
         kept = trim_whole(scores, start, settled_count, target)
     else:
         kept = trimmed(target)
-        if settled_count(kept) < count(_widths(graph, kept)):
+        if settled_count(kept) < count(widths_of(graph, kept)):
             # channels went with others: what that frees goes back
             kept = met(trimmed, settled_count, target)
         if config.get("reopens") and target - settled_count(kept) > target // 100:
@@ -160,7 +182,8 @@ def _finetune(place: Place, key: str, config: Mapping[str, Any], parents: tuple[
     decision = Decision.read(place.results, parents[0])
     fresh = config.get("fresh", False)
     network = cut_fresh(config, decision.kept) if fresh else decision.network(place.results, config)
-    macs = count_macs(network, example_of(config["data"]))
+    # the measure stage counts the built network and holds the model to it
+    macs = macs_of(config, decision.kept)
     progress, images = _train_weights(place, key, config, network, "finetune", config["first_epoch"])
     facts = _billed(progress, 3 * macs * images * progress.epochs) | {"macs": macs, "train_images": images}
     return Outcome({WEIGHTS: tensors_to_bytes(network.state_dict(), {"kept": decision.kept})}, facts)
@@ -189,19 +212,19 @@ def _choose(place: Place, key: str, config: Mapping[str, Any], parents: tuple[st
 
 
 def _measure(place: Place, key: str, config: Mapping[str, Any], parents: tuple[str, ...]) -> Outcome:
-    network, kept = trained_network(place.results, parents[0], config)
-    example = example_of(config["data"])
+    weights, kept = trained_weights(place.results, parents[0])
     whole = fresh_network(config)
-    graph = graph_of(config, whole)
-    model = CostModel(whole, graph, example)
-    widths = _widths(graph, kept)
-    macs, params = count_macs(network, example), count_params(network)
+    graph, model = graph_of(config, whole), model_of(config, whole)
+    paper, paper_dense = paper_cost(whole, graph, kept), paper_cost(whole, graph, {})
+    network = cut(whole, graph, kept, in_place=True)
+    network.load_state_dict(weights)
+    widths = widths_of(graph, kept)
+    macs, params = count_macs(network, example_of(config["data"])), count_params(network)
     if (macs, params) != (model.macs(widths), model.params(widths)):
         raise RuntimeError(
             f"the cut network has {macs:,} MACs and {params:,} parameters, "
             f"the cost model says {model.macs(widths):,} and {model.params(widths):,}"
         )
-    paper, paper_dense = paper_cost(whole, graph, kept), paper_cost(whole, graph, {})
     tested = measure_accuracy(network.to(place.device), place.test_loader(config["data"]))
     facts = {
         "top1": tested.top1,
@@ -232,8 +255,11 @@ def _train_weights(
         config["weight_decay"],
         rebuild_momentum=config["rebuild_momentum"],
         bfloat16=config["precision"] == "bfloat16",
+        compile=config.get("compile", False),
+        cuda_graphs=config.get("cuda_graphs", False),
     )
-    source = Source(train, held_out, derive(config["seed"], "order"), config["batch"], config["augment"])
+    seed, accumulate = derive(config["seed"], "order"), config.get("accumulate", 1)
+    source = Source(train, held_out, seed, config["batch"], config["augment"], accumulate)
     progress = train_epochs(
         network,
         step,
@@ -243,6 +269,7 @@ def _train_weights(
         stage=stage,
         checkpoint=place.checkpoint(key),
         watch=place.watch,
+        ranks=place.ranks,
     )
     return progress, len(train)
 
@@ -265,10 +292,6 @@ def _reopened(closed: KeptChannels, kept: KeptChannels, graph: ChannelGraph) -> 
     return f"{count} channel{'s' if count != 1 else ''} opened again"
 
 
-def _widths(graph: ChannelGraph, kept: KeptChannels) -> dict[str, int]:
-    return {name: len(kept[name]) if name in kept else group.size for name, group in graph.groups.items()}
-
-
 def _removed(graph: ChannelGraph, kept: KeptChannels) -> list[str]:
     """A phrase on the branches that a selection removes, if there are any."""
     count = len(graph.removed(kept))
@@ -278,7 +301,7 @@ def _removed(graph: ChannelGraph, kept: KeptChannels) -> list[str]:
 def _size(
     graph: ChannelGraph, model: CostModel, kept: KeptChannels, target: int | None, config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    widths = _widths(graph, kept)
+    widths = widths_of(graph, kept)
     return {
         "macs": model.macs(widths),
         "params": model.params(widths),

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.inside import inside
+
 
 @dataclass
 class StopSign:
@@ -18,15 +20,23 @@ class StopSign:
 
     file: Path
     deadline: float | None = None
+    _ends: float | None = field(default=None, init=False, repr=False)
     _looked: float = field(default=0.0, repr=False)
     _stop: bool = field(default=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuses a place behind a link, before anything runs."""
+        inside(self.file.parent.parent, self.file.parent.name, self.file.name)
+        # from now on a clock that is set neither shortens nor lengthens the time that is left
+        if self.deadline is not None:
+            self._ends = time.monotonic() + self.deadline - time.time()
 
     def __call__(self) -> bool:
         """Whether to stop now."""
         now = time.monotonic()
         if not self._stop and now - self._looked >= 0.5:
             self._looked = now
-            late = self.deadline is not None and time.time() >= self.deadline
+            late = self._ends is not None and now >= self._ends
             self._stop = late or self.file.exists()
         return self._stop
 

@@ -72,7 +72,7 @@ class Desk:
         found = {}
         for number in range(self.study.trials):
             key = trial_key(self.key, number)
-            result = self._ledger.result(key) if self._ledger.state(key) == "done" else None
+            result = self._ledger.result(key, "trial") if self._ledger.state(key) == "done" else None
             if result is not None:
                 found[number] = result
         return found

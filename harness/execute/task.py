@@ -23,6 +23,7 @@ from harness.execute.journal import Evaluation
 from harness.execute.network import example_of, graph_of
 from harness.execute.place import Place
 from harness.execute.rounds import run_rounds
+from harness.inside import inside
 from harness.method import Compressed, Round, Scores
 from harness.registry import method
 from harness.suite.cell import Mode
@@ -58,7 +59,7 @@ class HarnessTask:
         self.granted: dict[str, int] | None = None
         self._place, self._key, self._config = place, key, config
         self._train, self._held_out = place.loaders(dict(config))
-        self.steps_per_epoch = steps_per_epoch(len(self._train), config["batch"])
+        self.steps_per_epoch = steps_per_epoch(len(self._train), config["batch"], config.get("accumulate", 1))
         self._calls = 0
         self._observe: Callable[[], dict[str, Any]] | None = None
 
@@ -195,7 +196,7 @@ class HarnessTask:
 
     def work_folder(self) -> Path:
         """The folder of the stage's unfinished work; gone once the stage is done."""
-        folder = self._place.checkpoints(self._key) / "work"
+        folder = inside(self._place.checkpoints(self._key), "work")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -235,6 +236,7 @@ class HarnessTask:
             frozen_batch_norm,
             rebuild_momentum,
             bfloat16=config["precision"] == "bfloat16",
+            cuda_graphs=config.get("cuda_graphs", False),
             loss=loss,
             before_step=before_step,
             after_backward=after_backward,
@@ -242,7 +244,12 @@ class HarnessTask:
             state=state or {},
         )
         source = Source(
-            self._train, self._held_out, derive(config["seed"], "order"), config["batch"], config["augment"]
+            self._train,
+            self._held_out,
+            derive(config["seed"], "order"),
+            config["batch"],
+            config["augment"],
+            config.get("accumulate", 1),
         )
         progress = train_epochs(
             network,

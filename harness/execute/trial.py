@@ -12,6 +12,7 @@ from harness.execute.place import Place
 from harness.plan.stages import Stage, training_images
 from harness.store.leases import acquire
 from harness.store.ledger import Ledger
+from harness.store.told import fault
 from harness.suite.cell import DataChoice
 from harness.train.watch import Watch
 
@@ -87,17 +88,20 @@ class Trial:
         It trains on to the next rung, where it may be stopped, and no further.
         """
         rung = next((each for each in self.job.rungs if each >= epoch), self.job.epochs)
-        repairs = 0
+        repairs, alone = 0, False
         while len(self._curve) < epoch:
             self._look()
             if len(self._curve) >= epoch:
                 break
             known = len(self._curve)
-            report = run_job(Job(self.job.label, self.job.stages), self._until(rung), self.ledger)
+            report = run_job(Job(self.job.label, self.job.stages, alone), self._until(rung), self.ledger)
             if report.status == "failed":
                 return Told("failed", tuple(self._curve), sum(self._seconds), report.message)
             if report.status == "halted":
                 return Told("halted", message=report.message)
+            if report.status == "crowded":
+                alone = True  # as alone as a trial can be: with no memory held from earlier work
+                continue
             if report.status == "busy":
                 if self.place.watch.should_stop():
                     return Told("interrupted")
@@ -133,10 +137,10 @@ class Trial:
         """Reads how far fine-tuning is: what the ledger says of the whole stage, or its checkpoint."""
         key = self.job.stages[-1].key
         self.ledger.refresh()
-        facts = self.ledger.result(key) if self.ledger.state(key) == "done" else None
+        facts = self.ledger.result(key, "finetune") if self.ledger.state(key) == "done" else None
         if facts is None:
             saved = self.place.checkpoint(key).load()
-            facts = saved[1] if saved is not None else {}
+            facts = saved[1] if saved is not None and fault("finetune", saved[1]) is None else {}
         curve = facts.get("curve", [])
         self._curve = [float(point["held_out_top1"]) for point in curve]
         self._seconds = [float(facts.get("seconds", 0.0)) / len(curve)] * len(curve) if curve else []
@@ -152,7 +156,7 @@ def outcome(job: TrialJob, told: Told, stopped: bool, ledger: Ledger) -> dict[st
     bill: dict[str, dict[str, Any]] = {}
     deciding: dict[str, Any] = {}
     for stage in job.stages[:-1]:
-        facts = ledger.result(stage.key) if ledger.state(stage.key) == "done" else None
+        facts = ledger.result(stage.key, stage.kind) if ledger.state(stage.key) == "done" else None
         if facts is None:
             continue
         bill[stage.key] = _billed(stage.kind, facts["epochs"], facts["training_macs"], facts["seconds"])

@@ -14,6 +14,8 @@ from harness.data.catalogue import data_set
 from harness.errors import UserError
 from harness.execute.network import graph_of
 from harness.export.stored import StoredNetwork
+from harness.inside import LARGEST_WEIGHTS, check_plain
+from harness.printable import one_line
 from harness.store.atomic import write_bytes
 
 FORMAT = "nas-harness/1"
@@ -63,16 +65,18 @@ def read_safetensors(path: Path) -> nn.Module:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_plain(path, LARGEST_WEIGHTS, links=True)
         with safe_open(str(path), framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"{path} cannot be read as safetensors: {error}") from None
     if header.get("format") != FORMAT:
         found = header.get("format")
-        raise UserError(f"{path} is not an exported network of format {FORMAT}" + (f", but {found}" if found else ""))
+        said = f", but {one_line(found)[:40]}" if found else ""
+        raise UserError(f"{path} is not an exported network of format {FORMAT}{said}")
     try:
         whole = build(header["backbone"], data_set(header["dataset"]), 0)
         kept = {group: tuple(channels) for group, channels in _mapping(header["kept"]).items()}
@@ -82,7 +86,7 @@ def read_safetensors(path: Path) -> nn.Module:
     except UserError:
         raise
     except Exception as error:
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
+        text = one_line(f"{type(error).__name__}: {error}".splitlines()[0])
         raise UserError(f"{path} does not describe a network that can be built: {text}") from None
     return network.eval()
 

@@ -47,10 +47,15 @@ def stored_network(cell: Cell, results: Path, ledger: Ledger | None = None) -> S
     """
     ledger = Ledger(results) if ledger is None else ledger
     measure = chain_of(cell, LedgerResults(ledger)).measure
-    facts = ledger.result(measure.key) if measure is not None and ledger.state(measure.key) == "done" else None
+    finished = measure is not None and ledger.state(measure.key) == "done"
+    facts = ledger.result(measure.key, "measure") if measure is not None and finished else None
     if measure is None or facts is None:
         raise UserError(f"{cell.label} is not done in {results}: there is no network of it")
-    network, kept = trained_network(results, measure.parents[0], measure.config)
+    try:
+        network, kept = trained_network(results, measure.parents[0], measure.config)
+    except (RuntimeError, ValueError, LookupError, TypeError) as error:
+        text = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(f"the weights of {cell.label} in {results} do not fit its network: {text}") from error
     groups = graph_of(measure.config, fresh_network(measure.config)).groups
     widths = {name: (len(kept.get(name, range(group.size))), group.size) for name, group in groups.items()}
     return StoredNetwork(network.eval(), cell, kept, widths, facts, measure.key)

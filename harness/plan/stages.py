@@ -348,6 +348,7 @@ def _validated(name: str, params: str) -> Any:
 @cache
 def _training(recipe: Recipe, photographs: bool) -> dict[str, Any]:
     wanted = {"batch", "momentum", "weight_decay", "rebuild_momentum", "augment", "channels_last", "precision"}
+    wanted |= {"accumulate", "compile", "cuda_graphs", "deterministic"}
     return recipe.model_dump(include=wanted | PHOTOGRAPH_OPTIONS if photographs else wanted)
 
 

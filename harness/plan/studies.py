@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from harness.plan.stages import Results, Stage, chain_of
 from harness.registry import method
 from harness.suite.cell import Cell
@@ -99,7 +101,11 @@ def settled(cell: Cell, results: Results) -> Cell | Blocked:
         return Blocked("waiting", f"waits for the study {study.name!r} of {study.trial.method}")
     best = outcome["best"]
     if rank < len(best):
-        return with_params(cell, {**study.trial.params, **outcome["trials"][best[rank]]["params"]})
+        try:
+            return with_params(cell, {**study.trial.params, **outcome["trials"][best[rank]]["params"]})
+        except ValidationError as error:
+            refusal = error.errors()[0]["msg"]
+            return Blocked("failed", f"invalid study: {study.trial.method} refuses what it chose: {refusal}")
     if rank == 0:
         return Blocked("failed", f"invalid study: none of its {study.trials} trials was completed")
     return Blocked("vacant")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.inside import LARGEST_RECORD, read_bytes
+from harness.printable import printable
 from harness.report.facts import SuiteFacts
 from harness.report.quotes import wrong_quotes
 from harness.report.recorded import RECORDED, read_recorded
@@ -59,7 +61,11 @@ def check_report(folder: Path, rows: Sequence[Row], facts: SuiteFacts) -> Checke
         if name not in expected:
             problems.append(f"{folder / name}: the rows give no such file")
             continue
-        committed = (folder / name).read_text(encoding="utf-8", errors="replace")
+        try:
+            committed = read_bytes(folder / name, LARGEST_RECORD).decode("utf-8", errors="replace")
+        except OSError as error:
+            problems.append(f"{folder / name}: cannot be read: {error.strerror}")
+            continue
         problems += _difference(folder / name, committed, expected[name][1]())
     return Checked(len(there), 0, tuple(problems))
 
@@ -84,4 +90,4 @@ def _difference(path: Path, committed: str, expected: str) -> list[str]:
         )
     ) or [f"{path}: differs in its line ends"]
     more = [f"… and {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
-    return ["\n".join([*(line[:400] for line in lines[:_MOST_LINES]), *more])]
+    return ["\n".join([*(printable(line[:400]) for line in lines[:_MOST_LINES]), *more])]

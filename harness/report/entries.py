@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from harness.report import numbers
@@ -64,22 +65,22 @@ class Entry:
         """Of the first seed."""
         return self.rows[0].cell
 
-    @property
+    @cached_property
     def done(self) -> tuple[Row, ...]:
         """The measured rows."""
         return tuple(row for row in self.rows if row.state == "done" and row.top1 is not None)
 
-    @property
+    @cached_property
     def failed(self) -> tuple[Row, ...]:
         """The rows that ended without a figure."""
         return tuple(row for row in self.rows if row.state == "failed")
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Of the measured rows."""
         return tuple(row.cell.seed for row in self.done)
 
-    @property
+    @cached_property
     def kind(self) -> Kind:
         """What sets how much is cut."""
         if self.cell.scratch is not None:
@@ -90,7 +91,7 @@ class Entry:
             return "match"
         return "budget" if self.cell.budget is not None else "natural"
 
-    @property
+    @cached_property
     def is_whole(self) -> bool:
         """Whether the network is uncut in every seed."""
         return bool(self.done) and all(row.macs is not None and row.macs == row.dense_macs for row in self.done)
@@ -105,7 +106,7 @@ class Entry:
         values = list(self.by_seed(name).values())
         return mean_interval(values) if values else None
 
-    @property
+    @cached_property
     def held_out(self) -> Interval | None:
         """Mean share of held-out images classified right after the last epoch; None where they were trained on."""
         values = [row.curve[-1].held_out_top1 for row in self.done if row.curve]
@@ -127,7 +128,7 @@ class Entry:
         cost, dense = self.spread(name), self.dense(name)
         return dense / cost.mean if cost is not None and dense and cost.mean else None
 
-    @property
+    @cached_property
     def epochs(self) -> str:
         """Epochs by stage, such as "100+20+120", stages without any left out; "(+120)" are tried and not taken."""
         found = [(tuple(row.epochs.get(stage, 0) for stage in STAGES), row.tried_epochs) for row in self.done]
@@ -139,7 +140,7 @@ class Entry:
         tuning = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0] if counts and counts[0] else "")
         return " or ".join(text for text in texts if text) + (f" + {tuning} of tuning" if tuning else "")
 
-    @property
+    @cached_property
     def train_images(self) -> str:
         """How many images its weights were trained on."""
         counts = sorted({row.train_images for row in self.done if row.train_images is not None})

@@ -118,23 +118,24 @@ def fair_table(found: Sequence[Entry]) -> FairTable | None:
         return None
     corrected = dict(zip(tests, holm([test.p if test else None for test in tests.values()]), strict=True))
     fronts = _fronts(found)
+    whole = [entry for entry in found if entry.is_whole]
     grouped = {entry.point for group in groups.values() for entry in group}
-    lines = [_line(entry, [], found, tests, corrected, fronts) for entry in found if entry.point not in grouped]
+    lines = [_line(entry, [], whole, tests, corrected, fronts) for entry in found if entry.point not in grouped]
     for group in groups.values():
         for entry in sorted(group, key=lambda entry: (entry.kind in CONTROLS, entry.partner is not None)):
-            lines.append(_line(entry, group, found, tests, corrected, fronts))
+            lines.append(_line(entry, group, whole, tests, corrected, fronts))
     return FairTable(tuple(lines), sum(test is not None and test.p is not None for test in tests.values()))
 
 
 def _line(
     entry: Entry,
     group: Sequence[Entry],
-    found: Sequence[Entry],
+    whole: Sequence[Entry],
     tests: dict[tuple[int, int], PairedTest | None],
     corrected: dict[tuple[int, int], float | None],
     fronts: dict[int, Membership],
 ) -> FairLine:
-    dense = _dense(entry, found)
+    dense = _dense(entry, whole)
     rival = _rival(entry, group)
     test, p = None, None
     if rival is not None:
@@ -170,9 +171,9 @@ def _mean_top1(entry: Entry) -> float:
     return found.mean if found is not None else float("-inf")
 
 
-def _dense(entry: Entry, found: Sequence[Entry]) -> Entry | None:
+def _dense(entry: Entry, whole: Sequence[Entry]) -> Entry | None:
     """The whole network of the same track, if possible of the same total of epochs, else of the largest."""
-    whole = [other for other in found if other.is_whole and other is not entry and track_of(other) == track_of(entry)]
+    whole = [other for other in whole if track_of(other) == track_of(entry)]
     if not entry.done or entry.is_whole or not whole:
         return None
     wanted = sum(entry.done[0].epochs.values())

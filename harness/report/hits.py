@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError
+from harness.inside import LARGEST_RECORD, read_bytes
 from harness.stats.hits import packed_hits, unpacked
 from harness.store.artifacts import artifact_folder, read_artifact
 from harness.store.atomic import write_bytes
@@ -50,10 +52,12 @@ def hits_in(folder: Path) -> Callable[[Row], Hits | None]:
     Raises:
         UserError: the recorded hits are damaged (what is returned: an artifact is).
     """
-    if not (folder / HITS).is_file():
+    if not os.path.lexists(folder / HITS):
         return lambda row: _stored(folder, row)
     try:
-        recorded = unpacked((folder / HITS).read_bytes())
+        recorded = unpacked(read_bytes(folder / HITS, LARGEST_RECORD))
+    except OSError as error:
+        raise UserError(f"{folder / HITS} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UserError(f"{folder / HITS}: {error}") from None
     return lambda row: recorded.get(row.key)

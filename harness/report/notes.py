@@ -248,7 +248,7 @@ def _recipe(facts: SuiteFacts) -> str:
     return (
         f"{profile}Recipe: {epochs.dense}+{epochs.search}+{epochs.finetune} epochs (baseline {epochs.schedule}), "
         f"SGD, batch {recipe.batch}, learning rate {numbers.plain(recipe.lr)} ({schedule}), "
-        f"momentum {recipe.momentum:g}, weight decay {numbers.plain(recipe.weight_decay)}, {recipe.precision}."
+        f"momentum {recipe.momentum:g}, weight decay {numbers.plain(recipe.weight_decay)}, {recipe.arithmetic}."
     )
 
 

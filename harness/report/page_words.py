@@ -124,7 +124,7 @@ def protocol(rows: Sequence[Row], facts: SuiteFacts) -> tuple[str, ...]:
         f"no search fine-tunes for longer, one that starts from new weights trains for all of them.",
         f"Weights are trained by SGD on batches of {recipe.batch} images with momentum {recipe.momentum:g}, weight "
         f"decay {numbers.plain(recipe.weight_decay)} and a learning rate of {numbers.plain(recipe.lr)} "
-        f"{_schedule(recipe)}, in {recipe.precision}"
+        f"{_schedule(recipe)}, in {recipe.arithmetic}"
         f"{', with the augmentation of the data set' if recipe.augment else ', without augmentation'}.",
     ]
     declared = facts.declared_data

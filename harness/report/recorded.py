@@ -8,15 +8,21 @@ cells, a row its cell; what has its default value is left out.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from harness.errors import UserError
+from harness.inside import LARGEST_RECORD, read_bytes
+from harness.printable import one_line, printable
 from harness.report.facts import SuiteFacts
 from harness.store.rows import CurvePoint, GateHistogram, Row
+from harness.store.told import Epoch, Loss, Share
 from harness.suite.cell import Cell
 
 if TYPE_CHECKING:
@@ -25,6 +31,10 @@ if TYPE_CHECKING:
 RECORDED = "recorded.json"
 FORMAT = 1
 _PARTNERS = ("match", "widths_of")
+_MEASURED = ("top1", "top5", "macs", "params", "paper_flops", "paper_params", "training_macs", "device_seconds")
+_DEEPEST = 12
+_MOST_PARTNERS = 1000
+_LARGEST = 10**30
 
 
 def recorded_json(rows: Sequence[Row], facts: SuiteFacts) -> str:
@@ -49,25 +59,25 @@ def read_recorded(path: Path) -> tuple[list[Row], SuiteFacts]:
     from pydantic import ValidationError
 
     try:
-        document = json.loads(path.read_bytes())
+        document = _possible(json.loads(read_bytes(path, LARGEST_RECORD)))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
         raise UserError(f"{path} is no record of rows of format {FORMAT}")
     try:
-        cells: list[Cell] = []
-        for record in document["cells"]:
-            cells.append(_cell(record, cells))
+        cells = _read_cells(document["cells"])
         rows = [_row(record, cells) for record in document["rows"]]
         return rows, _adapter(SuiteFacts).validate_python(document["suite"])
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path} is damaged: {place}: {first['msg']}") from None
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {one_line(place)}: {one_line(first['msg'])}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from None
 
 
@@ -101,6 +111,21 @@ class _Cells:
         return number
 
 
+def _read_cells(records: Sequence[dict[str, Any]]) -> list[Cell]:
+    cells: list[Cell] = []
+    depths: list[int] = []
+    for record in records:
+        partners = [record[name] for name in _PARTNERS if name in record] + list(record.get("candidates", ()))
+        if not all(type(number) is int and 0 <= number < len(cells) for number in partners):
+            raise ValueError(f"cell {len(cells)} names a partner that does not come before it")
+        depths.append(1 + max((depths[number] for number in partners), default=0))
+        # The name of a cell holds those of its partners.
+        if depths[-1] > _DEEPEST or len(partners) > _MOST_PARTNERS:
+            raise ValueError(f"cell {len(cells)} has partners of partners more than {_DEEPEST} deep")
+        cells.append(_cell(record, cells))
+    return cells
+
+
 def _cell(record: dict[str, Any], known: Sequence[Cell]) -> Cell:
     own = {name: value for name, value in record.items() if name not in (*_PARTNERS, "candidates")}
     cell: Cell = _adapter(Cell).validate_python(own)
@@ -113,12 +138,28 @@ def _cell(record: dict[str, Any], known: Sequence[Cell]) -> Cell:
 
 
 def _row(record: dict[str, Any], cells: Sequence[Cell]) -> Row:
-    figures = record | {
-        "cell": cells[record["cell"]],
-        "curve": tuple(_point(*point) for point in record.get("curve", ())),
-    }
+    number = record["cell"]
+    if type(number) is not int or not 0 <= number < len(cells):
+        raise ValueError(f"a row is of cell {number!r}, and there are {len(cells)}")
+    curve = _curves().validate_python(record.get("curve", ()))
+    figures = record | {"cell": cells[number], "curve": tuple(_point(*point) for point in curve)}
     row: Row = _adapter(Row).validate_python(figures)
+    if row.state == "done" and any(getattr(row, name) is None for name in _MEASURED):
+        raise ValueError(f"a row of cell {number} is done and has not all figures")
     return row
+
+
+_Stage = Annotated[str, Field(max_length=100)]
+_Plain = tuple[_Stage, Epoch, Loss, Share, Share | None]
+_Gates = Annotated[tuple[Loss, ...], Field(min_length=3)]
+_Gated = tuple[_Stage, Epoch, Loss, Share, Share | None, _Gates]
+
+
+@cache
+def _curves() -> TypeAdapter[list[Any]]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(list[_Plain | _Gated])
 
 
 def _recorded_point(one: CurvePoint) -> tuple[Any, ...]:
@@ -130,6 +171,8 @@ def _recorded_point(one: CurvePoint) -> tuple[Any, ...]:
 def _point(
     stage: str, epoch: int, loss: float, train: float, held_out: float | None, gates: Sequence[float] = ()
 ) -> CurvePoint:
+    if gates and (gates[0] >= gates[1] or min(gates[2:]) < 0):
+        raise ValueError(f"epoch {epoch} has gates that no epoch can have")
     spread = GateHistogram(gates[0], gates[1], tuple(map(int, gates[2:]))) if gates else None
     return CurvePoint(stage, epoch, loss, train, held_out, spread)
 
@@ -144,6 +187,21 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     # Cells and studies name each other, and import each other for the type checker alone.
     adapter.rebuild(force=True, _types_namespace={"Cell": Cell, "Tuned": Tuned})
     return adapter
+
+
+def _possible(value: Any) -> Any:
+    """JSON values as a report can print them; raises ValueError for numbers that no row can have."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(name): _possible(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_possible(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no figure of a row")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError("a number in it has more than thirty digits")
+    return value
 
 
 def _dumped(value: object) -> str:

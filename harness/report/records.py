@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -228,9 +229,10 @@ def curves_csv(rows: Iterable[Row]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("cell", "stage", "epoch", "loss", "train_top1", "held_out_top1"))
     for row in rows:
-        label = row.cell.label
+        label = _flat(row.cell.label)
         writer.writerows(
-            (label, point.stage, point.epoch, point.loss, point.train_top1, point.held_out_top1) for point in row.curve
+            (label, _flat(point.stage), point.epoch, point.loss, point.train_top1, point.held_out_top1)
+            for point in row.curve
         )
     return file.getvalue()
 
@@ -283,9 +285,15 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
     return file.getvalue()
 
 
+_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?(\d+|\d*\.\d+)(e[+-]?\d+)?", re.ASCII)
+
+
 def _flat(value: Any) -> Any:
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, str):
-        return " ".join(value.split()) if "\n" in value or "\r" in value else value
+        text = " ".join(value.split()) if "\n" in value or "\r" in value else value
+        # A spreadsheet would compute it; with the apostrophe it shows the text.
+        return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
     return value

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from harness.stats.intervals import t_quantile
 from harness.stats.paired import SIGNIFICANCE, PairedTest, holm, one_sample, paired_test
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float64]
+    Matrix = NDArray[np.float64]
+    Counts = NDArray[np.int64]
 
 Membership = Literal["on", "dominated", "undecided"]
 Points = Sequence[tuple[float, float]]
@@ -120,31 +129,69 @@ def memberships(
         significance: chance of a wrong "dominated", and of a wrong "on", for each candidate.
     """
     import numpy as np
-    from scipy.special import stdtr
 
     seeds = sorted({seed for candidate in candidates for seed in candidate.accuracy})
-    costs = np.array([candidate.cost for candidate in candidates])
+    order = sorted(range(len(candidates)), key=lambda position: candidates[position].cost)
+    costs = np.array([candidates[position].cost for position in order])
     accuracies = np.array(
-        [[candidate.accuracy.get(seed, np.nan) for seed in seeds] for candidate in candidates], dtype=float
-    ).reshape(len(candidates), len(seeds))
-    found: list[Membership] = []
-    for number, own in enumerate(accuracies):
-        rivals = np.flatnonzero(costs <= costs[number] * (1 + tolerance))
-        rivals = rivals[rivals != number]
-        # The tests of paired_test for all rivals at once: a table of a thousand rows has tens of thousands of them.
-        differences = own - accuracies[rivals]
-        shared = ~np.isnan(differences)
-        n = shared.sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.where(shared, differences, 0).sum(axis=1) / n
-            squares = np.where(shared, (differences - means[:, None]) ** 2, 0).sum(axis=1)
-            errors = np.sqrt(squares / (n - 1) / n)
-            p = 2 * stdtr(n - 1, -np.abs(means) / errors)
-        decided = (n >= 2) & (errors > 1e-12)
-        corrected = holm([float(value) if known else None for value, known in zip(p, decided, strict=True)])
-        behind = [mean < 0 and p is not None and p < significance for mean, p in zip(means, corrected, strict=True)]
-        if any(behind):
-            found.append("dominated")
-        else:
-            found.append("on" if bool(np.all(decided & (p < significance) & (means > 0))) else "undecided")
-    return found
+        [[candidates[position].accuracy.get(seed, np.nan) for position in order] for seed in seeds], dtype=float
+    ).reshape(len(seeds), len(candidates))
+    # By rising cost, so that whoever costs no more than a candidate stands before these ends.
+    ends = np.searchsorted(costs, costs * (1 + tolerance), side="right")
+    # A little below Student's quantiles, as what they say is asked of the p-values; up to one seed nothing is tested.
+    quantiles = [t_quantile(n - 1, 1 - significance / 2) * (1 - 1e-9) for n in range(2, len(seeds) + 1)]
+    least = np.array([np.inf, np.inf, *quantiles])
+    found: dict[int, Membership] = {}
+    for place, (position, end) in enumerate(zip(order, ends, strict=True)):
+        t, n = _tested_at_once(accuracies[:, place, None] - np.delete(accuracies[:, :end], place, axis=1))
+        found[position] = _membership(t, n, np.flatnonzero(np.abs(t) > least[n]), significance)
+    return [found[position] for position in range(len(candidates))]
+
+
+def _membership(t: Vector, n: Counts, telling: Counts, significance: float) -> Membership:
+    """What the tests against all that cost no more say of one candidate.
+
+    Args:
+        t: [rivals] Student's t of the paired difference, candidate − rival; not a number where nothing was tested.
+        n: [rivals] seeds that both have.
+        telling: which of them are below the level without a correction.
+        significance: the level.
+    """
+    import numpy as np
+    from scipy.special import stdtr
+
+    p = 2 * stdtr(n[telling] - 1, -np.abs(t[telling]))
+    behind = p[t[telling] < 0]
+    if not behind.size:
+        return "on" if telling.size == t.size and bool(np.all(p < significance)) else "undecided"
+    # Holm finds the smallest of these whenever Bonferroni does, and no other of them without it, so that the
+    # correction over all rivals, of which a large table has millions, is hardly ever needed.
+    tests, smallest = np.count_nonzero(~np.isnan(t)), behind.min()
+    if smallest * tests < significance:
+        return "dominated"
+    if smallest * (tests - np.count_nonzero(p < smallest)) >= significance:
+        return "undecided"
+    corrected = holm(
+        [smallest, *np.delete(p, np.argmax((p == smallest) & (t[telling] < 0))), *[1.0] * (tests - p.size)]
+    )
+    return "dominated" if corrected[0] is not None and corrected[0] < significance else "undecided"
+
+
+def _tested_at_once(differences: Matrix) -> tuple[Vector, Counts]:
+    """Student's t of `paired_test` for many pairs at once.
+
+    Args:
+        differences: [seeds, pairs]; not a number where one of the two lacks the seed.
+
+    Returns:
+        ([pairs] t, not a number where nothing can be tested; [pairs] seeds that both have).
+    """
+    import numpy as np
+
+    shared = ~np.isnan(differences)
+    n = shared.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(shared, differences, 0).sum(axis=0) / n
+        squares = np.where(shared, (differences - means) ** 2, 0).sum(axis=0)
+        errors = np.sqrt(squares / (n - 1) / n)
+        return np.where((n >= 2) & (errors > 1e-12), means / errors, np.nan), n

@@ -41,7 +41,7 @@ def unpacked(stored: bytes) -> dict[str, Hits]:
 
     try:
         return {name: np.unpackbits(bits).astype(bool) for name, bits in load(stored).items()}
-    except (SafetensorError, TypeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a file of hits: {error}") from None
 
 

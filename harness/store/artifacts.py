@@ -16,12 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.inside import LARGEST_TEXT, LARGEST_WEIGHTS, check_plain, inside, read_bytes
 from harness.store import atomic
 
 MANIFEST = "checksums.json"
 _OCCUPIED = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 _KEY = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+_SUM = re.compile(r"[0-9a-f]{64}")
 
 
 class Damaged(UserError):
@@ -32,11 +34,12 @@ def artifact_folder(results: Path, key: str) -> Path:
     """Where the artifact of a stage is, or would be.
 
     Raises:
+        Refused: it is a link, or lies behind one.
         ValueError: the key is not 64 lower-case hexadecimal digits.
     """
     if not _KEY.fullmatch(key):
         raise ValueError(f"{key!r} is not a content key (64 hexadecimal digits)")
-    return results / "artifacts" / key[:2] / key
+    return inside(results, "artifacts", key[:2], key)
 
 
 def write_artifact(results: Path, key: str, files: Mapping[str, bytes]) -> None:
@@ -100,29 +103,42 @@ def _move_away(folder: Path) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, tuple[str, int]]:
-    path = folder / MANIFEST
+    """{name: (checksum, size)}; names are plain file names."""
+    path = inside(folder, MANIFEST)
     try:
-        entries = json.loads(path.read_bytes())["files"]
-        return {str(name): (str(entry["sha256"]), int(entry["size"])) for name, entry in entries.items()}
+        entries = json.loads(read_bytes(path, LARGEST_TEXT))["files"]
+        return {name: _promise(name, entry) for name, entry in entries.items()}
     except (FileNotFoundError, NotADirectoryError):
         raise Damaged(f"{path} is missing") from None
     except OSError as error:
         raise Damaged(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Damaged(f"{path} is damaged: not a list of checksums") from None
 
 
+def _promise(name: str, entry: dict[str, object]) -> tuple[str, int]:
+    checksum, size = entry["sha256"], entry["size"]
+    if not _NAME.fullmatch(name) or name == MANIFEST:
+        raise ValueError("not a plain file name")
+    if type(size) is not int or not 0 <= size <= LARGEST_WEIGHTS:
+        raise ValueError("not a size")
+    if not isinstance(checksum, str) or not _SUM.fullmatch(checksum):
+        raise ValueError("not a checksum")
+    return checksum, size
+
+
 def _read(folder: Path, name: str, expected: tuple[str, int]) -> bytes:
-    path = folder / name
+    path = inside(folder, name)
+    checksum, size = expected
     try:
-        data = path.read_bytes()
+        there = check_plain(path, LARGEST_WEIGHTS)
+        if there != size:
+            raise Damaged(f"{path} is damaged: {there} bytes instead of {size}")
+        data = read_bytes(path, LARGEST_WEIGHTS)
     except FileNotFoundError:
         raise Damaged(f"{path} is missing") from None
     except OSError as error:
         raise Damaged(f"{path} cannot be read: {error.strerror}") from error
-    checksum, size = expected
-    if len(data) != size:
-        raise Damaged(f"{path} is damaged: {len(data)} bytes instead of {size}")
     if hashlib.sha256(data).hexdigest() != checksum:
         raise Damaged(f"{path} is damaged: its checksum differs")
     return data
@@ -168,18 +184,28 @@ def has_artifact(results: Path, key: str) -> bool:
     """Whether the artifact is there with files of the right sizes; contents are checked only when they are read."""
     folder = artifact_folder(results, key)
     try:
-        return all((folder / name).stat().st_size == size for name, (_, size) in _manifest(folder).items())
+        return all(check_plain(folder / name, LARGEST_WEIGHTS) == size for name, (_, size) in _manifest(folder).items())
     except (Damaged, OSError):
         return False
 
 
 def artifact_keys(results: Path) -> list[str]:
-    """The keys of all artifacts that are there, sorted; their contents are not looked at."""
+    """The keys of all artifacts that are there, sorted; their contents are not looked at.
+
+    Raises:
+        Refused: the folder of artifacts, or one in it, is a link.
+        UserError: it cannot be read.
+    """
     found: list[str] = []
-    with suppress(FileNotFoundError, NotADirectoryError):
-        for prefix in (results / "artifacts").iterdir():
-            with suppress(NotADirectoryError):
-                found += [entry.name for entry in prefix.iterdir() if _KEY.fullmatch(entry.name)]
+    folder = inside(results, "artifacts")
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for prefix in folder.iterdir():
+                with suppress(NotADirectoryError):
+                    names = [entry.name for entry in inside(folder, prefix.name).iterdir()]
+                    found += [name for name in names if _KEY.fullmatch(name) and name[:2] == prefix.name]
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or folder}: {error.strerror}") from error
     return sorted(found)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from harness.errors import UserError
-from harness.store import atomic
+from harness.printable import printable_values
+from harness.store import atomic, hardened
 
 SCHEMA = 1
 """Version of the layout. A file of a later version is refused."""
@@ -23,6 +26,9 @@ BUSY_SECONDS = 30.0
 """How long to wait for another process's transaction."""
 
 EventKind = Literal["started", "done", "failed", "lost"]
+
+REVOKES = "revokes"
+"""In the payload of "lost": digests of the "done" events that its writer had seen."""
 
 _LAYOUT = """
 PRAGMA journal_mode = DELETE;
@@ -57,8 +63,21 @@ class Event:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What the writer had to say, parsed anew at each call."""
-        return cast(dict[str, Any], json.loads(self.text))
+        """What the writer had to say, parsed anew at each call; texts in it can be printed.
+
+        Raises:
+            UserError: it is no mapping of JSON values.
+        """
+        try:
+            found = json.loads(self.text)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise UserError(f"the ledger holds no mapping for {self.event!r} of stage {self.key[:12]}: it is damaged")
+        # Signs without a glyph stand in JSON as they are, or as \\u and their number.
+        if "\\u" in self.text or not self.text.isprintable():
+            found = printable_values(found)
+        return cast(dict[str, Any], found)
 
     @property
     def digest(self) -> str:
@@ -79,13 +98,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
 
     The rollback journal is used, not the write-ahead log, which needs shared memory that network file systems lack.
     """
-    database = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw",
-        uri=True,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    database = hardened.writer(path, BUSY_SECONDS)
     database.execute("PRAGMA synchronous = FULL")
     return database
 
@@ -112,8 +125,16 @@ def read(path: Path, after: int) -> list[Event]:
     Never creates a file; works in a read-only folder.
 
     Raises:
+        Refused: the file, or one beside it, is not what SQLite may be asked to open.
         UserError: the file is damaged (names it, and the row where known), of a later version, or cannot be read.
+        OSError: the file is not there.
     """
+    with hardened.guard:
+        hardened.check_files(path)
+        return _read(path, after)
+
+
+def _read(path: Path, after: int) -> list[Event]:
     refusal: sqlite3.Error | None = None
     for way in _ways_to_open(path):
         try:
@@ -140,11 +161,8 @@ def _ways_to_open(path: Path) -> Iterator[AbstractContextManager[sqlite3.Connect
         yield _opened(path, "mode=ro&immutable=1")
 
 
-@contextmanager
-def _opened(path: Path, how: str) -> Iterator[sqlite3.Connection]:
-    uri = f"{path.resolve().as_uri()}?{how}"
-    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as database:
-        yield database
+def _opened(path: Path, how: str) -> AbstractContextManager[sqlite3.Connection]:
+    return hardened.reader(path, how, BUSY_SECONDS)
 
 
 @contextmanager
@@ -165,16 +183,40 @@ def _rows(path: Path, database: sqlite3.Connection, after: int) -> list[tuple[An
     if path.stat().st_size == 0:
         raise sqlite3.DatabaseError("it is empty")
     database.execute("BEGIN")
+    found, expected = hardened.layout_of(database), _layout()
+    # What a view of this name would do is not known, so that the version is asked of our own table alone.
+    if all(found.get(name) == expected[name] for name in ("meta", "sqlite_autoindex_meta_1")):
+        _check_version(path, database)
+    if found != expected:
+        raise hardened.Strange(hardened.difference(found, expected))
+    columns = "SELECT id, time, key, kind, event, payload, digest FROM events WHERE id > ? ORDER BY id"
+    return database.execute(columns, (after,)).fetchall()
+
+
+def _check_version(path: Path, database: sqlite3.Connection) -> None:
     (version,) = database.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() or ("none",)
-    if not str(version).isdigit():
-        raise sqlite3.DatabaseError(f"its version is {version!r}")
+    if not re.fullmatch(r"[0-9]{1,9}", str(version)):
+        raise hardened.Strange(f"its version is {str(version)[:40]!r}")
     if int(version) > SCHEMA:
         raise UserError(
             f"the ledger {path} has layout {version}, this harness reads {SCHEMA}: it was written by a newer version, "
             "which is needed to read it"
         )
-    columns = "SELECT id, time, key, kind, event, payload, digest FROM events WHERE id > ? ORDER BY id"
-    return database.execute(columns, (after,)).fetchall()
+
+
+@cache
+def _layout() -> hardened.Layout:
+    """What a ledger of ours defines."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        database.executescript(_LAYOUT)
+        return hardened.layout_of(database)
+
+
+_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
+_KIND = re.compile(r"[0-9A-Za-z_-]{0,40}")
+_EVENTS = frozenset(get_args(EventKind))
+_LATEST = 253_402_300_800.0
+"""The year 10000."""
 
 
 def _checked(path: Path, after: int, rows: list[tuple[Any, ...]]) -> list[Event]:
@@ -189,8 +231,22 @@ def _checked(path: Path, after: int, rows: list[tuple[Any, ...]]) -> list[Event]
             sound = False
         if not sound:
             raise _damaged(path, f"row {identity} does not have the digest it was written with")
+        if not _is_possible(event):
+            raise _damaged(path, f"row {identity} is no event of a stage")
         events.append(event)
     return events
+
+
+def _is_possible(event: Event) -> bool:
+    """Whether a row with the right digest, which is no secret, is one that a harness could have written."""
+    if not (type(event.time) is float and 0 <= event.time <= _LATEST and event.event in _EVENTS):
+        return False
+    if not (_NAME.fullmatch(event.key) and _KIND.fullmatch(event.kind)):
+        return False
+    if event.event != "lost":
+        return True
+    revoked = event.payload.get(REVOKES, [])
+    return isinstance(revoked, list) and all(isinstance(digest, str) for digest in revoked)
 
 
 def _damaged(path: Path, how: str) -> UserError:

@@ -21,6 +21,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import UserError
+from harness.inside import Refused, inside, open_to_append, read_bytes, touch
+from harness.printable import one_line
 from harness.store import atomic
 from harness.store.owner import Owner, this_process
 
@@ -29,6 +31,8 @@ STALE_SECONDS = 90.0
 NOTE_SECONDS = 1.0
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
+_MOST_BYTES = 65_536
+"""Of a lease or a note."""
 _CLOCK = ".clock"
 _STEAL = ".steal"
 
@@ -75,7 +79,7 @@ class Lease:
         self._ended.set()
         self._thread.join(timeout=RENEW_SECONDS)
         # Under the lock, so that a lease which another process takes over at this moment is not removed.
-        with suppress(OSError), _exclusively(self._folder):
+        with suppress(OSError, Refused), _exclusively(self._folder):
             if self._is_ours():
                 atomic.remove(self._progress)
                 atomic.remove(self._path)
@@ -98,8 +102,8 @@ class Lease:
                 if not self._is_ours():
                     self._lost = True
                     return
-                os.utime(self._path)
-            except FileNotFoundError:
+                os.utime(self._path, follow_symlinks=False)
+            except (FileNotFoundError, Refused):
                 self._lost = True
                 return
             except OSError:
@@ -112,10 +116,11 @@ def acquire(results: Path, key: str) -> Lease | None:
     A stale lease is taken over; of several processes that try, one gets it.
 
     Raises:
+        Refused: the folder of leases, or the lease, is a link or no plain file.
         UserError: the machine refused to write.
         ValueError: a key that cannot be a file name.
     """
-    folder = results / "leases"
+    folder = inside(results, "leases")
     path = _lease_path(folder, key)
     owner = this_process()
     try:
@@ -137,33 +142,40 @@ def acquire(results: Path, key: str) -> Lease | None:
 
 def live(results: Path) -> dict[str, Owner]:
     """{key: owner} of the leases that are held by living processes, sorted by key."""
-    folder = results / "leases"
+    folder = inside(results, "leases")
     held: dict[str, Owner] = {}
     for path in sorted(folder.glob("*.lease")):
+        key = path.name.removesuffix(".lease")
         with suppress(OSError):
             owner = _owner(path)
-            if owner is not None and not _is_stale(path):
-                held[path.name.removesuffix(".lease")] = owner
+            if owner is not None and _KEY.fullmatch(key) and not _is_stale(path):
+                held[key] = owner
     return held
 
 
 def progress(results: Path) -> dict[str, dict[str, Any]]:
-    """{key: what its owner last noted} of the leases that are held by living processes and have notes."""
+    """{key: what its owner last noted} of the leases that are held by living processes and have notes.
+
+    A note is {name: text or number}; whatever else a file says is left out.
+    """
     noted: dict[str, dict[str, Any]] = {}
     for key in live(results):
-        with suppress(OSError, ValueError):
-            noted[key] = json.loads(_progress_path(results / "leases", key).read_bytes())
+        with suppress(OSError, ValueError, RecursionError):
+            told = json.loads(read_bytes(_progress_path(inside(results, "leases"), key), _MOST_BYTES))
+            if isinstance(told, dict):
+                values = {name: one_line(value) if isinstance(value, str) else value for name, value in told.items()}
+                noted[key] = {name: value for name, value in values.items() if type(value) in (str, int, float)}
     return noted
 
 
 def _lease_path(folder: Path, key: str) -> Path:
     if not _KEY.fullmatch(key):
         raise ValueError(f"{key!r} cannot be the key of a lease")
-    return folder / f"{key}.lease"
+    return inside(folder, f"{key}.lease")
 
 
 def _progress_path(folder: Path, key: str) -> Path:
-    return folder / f"{key}.progress"
+    return inside(folder, f"{key}.progress")
 
 
 def _create(path: Path, owner: Owner) -> bool:
@@ -183,10 +195,10 @@ def _create(path: Path, owner: Owner) -> bool:
 
 
 def _owner(path: Path) -> Owner | None:
-    """None while its owner is still writing the file, or if it was killed while it did; raises OSError."""
+    """None while its owner is still writing the file, or if it was killed while it did; raises OSError, Refused."""
     try:
-        return Owner(**json.loads(path.read_bytes()))
-    except (ValueError, TypeError):
+        return Owner.from_json(read_bytes(path, _MOST_BYTES))
+    except ValueError:
         return None
 
 
@@ -196,11 +208,11 @@ def _is_stale(path: Path) -> bool:
         owner = _owner(path)
         if owner is not None and owner.is_gone():
             return True
-        touched = path.stat().st_mtime
+        touched = path.lstat().st_mtime
         age = _file_system_time(path.parent) - touched
         if age < -STALE_SECONDS:
             # The clock was set back. From now on a living owner keeps it fresh, a dead one lets it age.
-            os.utime(path)
+            os.utime(path, follow_symlinks=False)
     except FileNotFoundError:
         return True
     return age > STALE_SECONDS
@@ -208,16 +220,14 @@ def _is_stale(path: Path) -> bool:
 
 def _file_system_time(folder: Path) -> float:
     """The present by the clock that stamps the lease files, which on a network file system is the server's."""
-    probe = folder / _CLOCK
     try:
-        probe.touch()
-        return probe.stat().st_mtime
+        return touch(folder / _CLOCK)
     except OSError:  # a reader without the right to write
         return time.time()
 
 
 @contextmanager
 def _exclusively(folder: Path) -> Iterator[None]:
-    with (folder / _STEAL).open("ab") as lock:
+    with open_to_append(folder / _STEAL) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

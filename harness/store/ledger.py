@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+import os
 import re
 import socket
 import sqlite3
@@ -21,13 +22,13 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from harness.errors import UserError
+from harness.inside import inside, open_to_append
+from harness.printable import one_line
 from harness.store import atomic, events
-from harness.store.events import Event, EventKind
+from harness.store.events import REVOKES, Event, EventKind
+from harness.store.told import Told, failure_fault, fault
 
 State = Literal["done", "failed", "waiting"]
-
-_REVOKES = "revokes"
-"""In the payload of "lost": digests of the "done" events that its writer had seen."""
 
 
 @dataclass
@@ -49,7 +50,7 @@ class _Stage:
         elif event.event == "failed":
             self.last_failed = _later(self.last_failed, event)
         else:
-            self.revoked.update(event.payload.get(_REVOKES, ()))
+            self.revoked.update(event.payload.get(REVOKES, ()))
         self.last = _later(self.last, event)
 
     @property
@@ -78,11 +79,13 @@ class Ledger:
     """
 
     def __init__(self, results: Path) -> None:
+        self._results = results
         self._folder = results / "ledger"
         self._sources: dict[Path, _Source] = {}
         self._seen: set[str] = set()
         self._stages: dict[str, _Stage] = {}
         self._unreported: list[Event] = []
+        self._proved: dict[int, Event] = {}
         self._latest = 0.0
         self._was_read = False
         self._guard = threading.RLock()
@@ -117,7 +120,7 @@ class Ledger:
             self._prepare()
             if event == "lost":
                 stage = self._stages.get(key, _Stage())
-                payload = {**payload, _REVOKES: sorted(stage.done.keys() - stage.revoked)}
+                payload = {**payload, REVOKES: sorted(stage.done.keys() - stage.revoked)}
             # A clock that was set back must not make this event older than what its writer knew.
             moment = max(time.time(), math.nextafter(self._latest, math.inf))
             written = Event(moment, key, kind, event, json.dumps(payload, ensure_ascii=False))
@@ -143,9 +146,25 @@ class Ledger:
             self._read_once()
             return self._stages[key].state if key in self._stages else "waiting"
 
-    def result(self, key: str) -> dict[str, Any] | None:
-        """The payload of the stage's last "done", even if it was lost since; None if it was never done."""
-        return self._payload(key, "last_done")
+    def result(self, key: str, *kinds: str) -> dict[str, Any] | None:
+        """The payload of the stage's last "done", even if it was lost since; None if it was never done.
+
+        Args:
+            key: of the stage.
+            kinds: of which it must be one; none: it may be of any.
+
+        Raises:
+            UserError: no stage of its kind, or of these kinds, can have told it.
+        """
+        found = self._payload(key, "last_done")
+        if found is not None and kinds and found.kind not in kinds:
+            raise UserError(f"{found.whose} was told by a {found.kind} stage, not by a {' or '.join(kinds)} stage")
+        return found
+
+    def for_planning(self, key: str) -> dict[str, Any] | None:
+        """The result as planning reads it: of a study, or of a stage no more than was validated; raises likewise."""
+        found = self._payload(key, "last_done")
+        return found if found is None or found.kind == "study" else found.of_stage()
 
     def failure(self, key: str) -> dict[str, Any] | None:
         """The payload of the stage's last "failed", even if it was done since; None if it never failed."""
@@ -169,7 +188,7 @@ class Ledger:
         with self._guard:
             self._read_once()
             done = [stage.last_done for stage in self._stages.values() if stage.state == "done"]
-            return [event.payload for event in done if event is not None and event.kind == kind]
+            return [self._sound(event) for event in done if event is not None and event.kind == kind]
 
     def close(self) -> None:
         """Gives the process's file free for another process; the object can still be read and appended to."""
@@ -180,11 +199,23 @@ class Ledger:
                 self._lock.close()
             self._database = self._lock = self._file = None
 
-    def _payload(self, key: str, which: Literal["last_done", "last_failed"]) -> dict[str, Any] | None:
+    def _payload(self, key: str, which: Literal["last_done", "last_failed"]) -> Told | None:
         with self._guard:
             self._read_once()
             event: Event | None = getattr(self._stages[key], which) if key in self._stages else None
-            return event.payload if event else None
+            return self._sound(event) if event else None
+
+    def _sound(self, event: Event) -> Told:
+        """The payload of a "done" or a "failed", once it is sure that it can be used."""
+        whose = f"what the ledger {self._folder} holds of the {event.kind} stage {event.key[:12]}"
+        payload = Told(event.payload, event.kind, whose)
+        if id(event) in self._proved:
+            return payload
+        wrong = failure_fault(payload) if event.event == "failed" else fault(event.kind, payload)
+        if wrong is not None:
+            raise UserError(f"{whose} cannot be used: {one_line(wrong)}")
+        self._proved[id(event)] = event
+        return payload
 
     def _read_once(self) -> None:
         if not self._was_read:
@@ -192,9 +223,9 @@ class Ledger:
 
     def _read(self) -> None:
         try:
-            paths = sorted(self._folder.glob("*.sqlite"))
+            paths = sorted(inside(self._results, "ledger").glob("*.sqlite"))
             for path in paths:
-                found = path.stat()
+                found = path.lstat()
                 source = self._sources.get(path)
                 if source is None or source.identity != (found.st_dev, found.st_ino):
                     source = self._sources[path] = _Source((found.st_dev, found.st_ino))
@@ -217,8 +248,8 @@ class Ledger:
     def _prepare(self) -> None:
         if self._database is None:
             try:
-                self._file, self._lock = _take_file(self._folder)
-                if not self._file.exists():
+                self._file, self._lock = _take_file(inside(self._results, "ledger"))
+                if not os.path.lexists(self._file):
                     events.create(self._file)
                 # Reading it first finds damage, so that nothing is added to a damaged file.
                 self._read()
@@ -251,13 +282,14 @@ def _take_file(folder: Path) -> tuple[Path, IO[bytes]]:
     """The first file of this host that no living process writes to, and the open lock file that keeps it so.
 
     Raises:
+        Refused: a lock file is a link or no plain file.
         OSError: the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     host = re.sub(r"[^0-9A-Za-z._-]", "_", socket.gethostname()) or "host"
     number = 0
     while True:
-        lock = (folder / f"{host}-{number}.lock").open("ab")
+        lock = open_to_append(folder / f"{host}-{number}.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return folder / f"{host}-{number}.sqlite", lock

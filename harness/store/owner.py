@@ -8,6 +8,11 @@ import socket
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
+
+_Word = Annotated[str, Field(max_length=255)]
 
 _PROC = Path("/proc")
 
@@ -26,12 +31,17 @@ class Owner:
         token: a random name of this one lease.
     """
 
-    host: str
-    pid: int
-    started: int | None
-    boot: str | None
-    namespace: str | None
-    token: str
+    host: _Word
+    pid: Annotated[int, Field(ge=1, lt=2**31)]
+    started: Annotated[int, Field(ge=0)] | None
+    boot: _Word | None
+    namespace: _Word | None
+    token: _Word
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Owner:
+        """The owner that a lease file names; raises ValueError if it names none."""
+        return _adapter().validate_json(data, strict=True)
 
     def is_gone(self) -> bool:
         """Whether the process has certainly ended; false wherever this process cannot know, as for other hosts."""
@@ -52,6 +62,11 @@ def this_process() -> Owner:
     """This process as the owner of a new lease."""
     pid = os.getpid()
     return Owner(socket.gethostname(), pid, _start_time(pid), _boot(), _namespace(), secrets.token_hex(8))
+
+
+@cache
+def _adapter() -> TypeAdapter[Owner]:
+    return TypeAdapter(Owner)
 
 
 def _start_time(pid: int) -> int | None:

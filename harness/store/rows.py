@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import Field
 
 from harness.data.batches import steps_per_epoch
 from harness.plan.stages import Chain, training_images
@@ -13,6 +15,7 @@ from harness.registry import method
 from harness.store.latencies import Latency
 from harness.store.ledger import Ledger
 from harness.store.studies import Bill, StudyRecord, study_record
+from harness.store.told import Count, Positive, Seconds, Share
 from harness.suite.cell import Cell
 from harness.suite.protocol import SCRATCH_CAP
 
@@ -140,33 +143,33 @@ class Row:
     cell: Cell
     state: State
     reason: str = ""
-    top1: float | None = None
-    top5: float | None = None
-    macs: int | None = None
-    params: int | None = None
-    paper_flops: int | None = None
-    paper_params: int | None = None
-    dense_macs: int | None = None
-    dense_params: int | None = None
-    dense_paper_flops: int | None = None
-    dense_paper_params: int | None = None
-    target: int | None = None
+    top1: Share | None = None
+    top5: Share | None = None
+    macs: Positive | None = None
+    params: Positive | None = None
+    paper_flops: Positive | None = None
+    paper_params: Positive | None = None
+    dense_macs: Positive | None = None
+    dense_params: Positive | None = None
+    dense_paper_flops: Positive | None = None
+    dense_paper_params: Positive | None = None
+    target: Count | None = None
     target_metric: str = "macs"
-    epochs: dict[str, int] = field(default_factory=dict)
-    tried_epochs: int = 0
-    training_macs: int | None = None
-    device_seconds: float | None = None
-    stage_macs: dict[str, int] = field(default_factory=dict)
-    stage_seconds: dict[str, float] = field(default_factory=dict)
+    epochs: dict[str, Count] = field(default_factory=dict)
+    tried_epochs: Count = 0
+    training_macs: Count | None = None
+    device_seconds: Seconds | None = None
+    stage_macs: dict[str, Count] = field(default_factory=dict)
+    stage_seconds: dict[str, Seconds] = field(default_factory=dict)
     search: SearchBill = SearchBill()
-    train_images: int | None = None
-    widths: dict[str, tuple[int, int]] = field(default_factory=dict)
+    train_images: Count | None = None
+    widths: dict[str, tuple[Count, Count]] = field(default_factory=dict)
     strength: tuple[str, float, float] | None = None
     curve: tuple[CurvePoint, ...] = ()
     notes: tuple[str, ...] = ()
     latency: Latency | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
-    key: str = ""
+    key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     study: StudyRecord | None = None
     tuning_epochs: int = 0
 
@@ -185,14 +188,15 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
     if author.strength is not None:
         params = author.Params.model_validate(cell.params)
         images = training_images(cell.data, cell.recipe.all_train and not author.needs_held_out)
-        factor = author.strength_factor(params, steps_per_epoch(images, cell.recipe.batch), cell.recipe.epochs.search)
+        steps = steps_per_epoch(images, cell.recipe.batch, cell.recipe.accumulate)
+        factor = author.strength_factor(params, steps, cell.recipe.epochs.search)
         strength = (author.strength, float(getattr(params, author.strength)), factor)
     if strength is not None and chain.solution is not None and chain.solution.tries:
         strength = (strength[0], chain.solution.best.strength, strength[2])
     if state != "done" or measure is None:
         return Row(cell=cell, state=state, reason=reason, strength=strength, study=study_record(cell, ledger))
     own = chain.own_stages
-    all_told = [ledger.result(stage.key) or {} for stage in own]
+    all_told = [ledger.result(stage.key, stage.kind) or {} for stage in own]
     chosen = next((facts["chosen"] for stage, facts in zip(own, all_told, strict=True) if stage.kind == "choose"), None)
     told = {
         stage.kind: facts
@@ -200,7 +204,7 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         if stage.kind != "finetune" or chosen in {None, stage.key}
     }
     measured = told["measure"]
-    deciding = ledger.result(chain.deciding or "") or {"widths": {}, "cuttable": ()}
+    deciding = ledger.result(chain.deciding or "", "compress", "trim") or {"widths": {}, "cuttable": ()}
     cuttable = set(deciding["cuttable"])
     epochs: dict[str, int] = {}
     tried = 0
@@ -223,7 +227,7 @@ def build_row(chain: Chain, ledger: Ledger, state: State, reason: str) -> Row:
         stage_seconds |= {"compress": stage_seconds["compress"] - search.seconds, "networks": search.seconds}
     if study is not None:
         stage_macs["study"], stage_seconds["study"] = tuning.training_macs, tuning.seconds
-    searched = (ledger.result(deciding["chosen"]) or {}) if "chosen" in deciding else deciding
+    searched = (ledger.result(deciding["chosen"], "compress") or {}) if "chosen" in deciding else deciding
     shown_curve = [told.get("dense", {}), searched if not chain.borrowed else {}, told["finetune"]]
     notes = []
     if cell.scratch == "macs" and chain.controlled_macs:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.plan.stages import Chain, chain_of
+from harness.printable import one_line
 from harness.store.ledger import Ledger
 from harness.store.rows import State
 from harness.suite.cell import Cell
@@ -19,7 +20,7 @@ class LedgerResults(Mapping[str, Mapping[str, Any]]):
         self._ledger = ledger
 
     def __getitem__(self, key: str) -> Mapping[str, Any]:
-        result = self._ledger.result(key)
+        result = self._ledger.for_planning(key)
         if result is None or self._ledger.state(key) != "done":
             raise KeyError(key)
         return result
@@ -57,7 +58,7 @@ def cell_state(chain: Chain, ledger: Ledger, running: Collection[str] = (), dept
         if ledger.state(stage.key) == "failed":
             failure = ledger.failure(stage.key) or {}
             reason = f"{failure.get('reason', 'crashed')}: {failure.get('message', '')}"
-            return CellState("failed", reason)
+            return CellState("failed", one_line(reason))
     if chain.partner is not None and depth < 8:
         partner = cell_state(chain_of(chain.partner, LedgerResults(ledger)), ledger, running, depth + 1)
         if partner.state == "failed":

@@ -76,7 +76,7 @@ def study_record(cell: Cell, ledger: Ledger) -> StudyRecord | None:
     if cell.tuned is None:
         return None
     key = study_key(cell.tuned.study)
-    told = ledger.result(key) if ledger.state(key) == "done" else None
+    told = ledger.result(key, "study") if ledger.state(key) == "done" else None
     if told is None:
         return None
     fields = ("number", "params", "state", "reason", "top1", "macs", "params_count", "epochs")

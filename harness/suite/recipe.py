@@ -45,6 +45,16 @@ class Recipe(BaseModel):
 
     epochs: Annotated[Epochs, Field(description="lengths of the stages")]
     batch: Annotated[int, Field(ge=2, le=65536, description="images a step")] = 64
+    accumulate: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=4096,
+            description="micro-batches that a step takes one after the other, for less memory, or in the processes of "
+            "resources.ranks; the gradient is that of all its images, and batch norm sees one micro-batch at a time",
+            exclude_if=lambda parts: parts == 1,
+        ),
+    ] = 1
     lr: Annotated[float, Field(gt=0, le=10, description="learning rate at the start of the schedule")] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1, description="of SGD")] = 0.9
     weight_decay: Annotated[float, Field(ge=0, lt=1, description="of all weights")] = 1e-4
@@ -106,12 +116,30 @@ class Recipe(BaseModel):
     ] = False
     channels_last: Annotated[bool, Field(description="memory format of images and weights")] = True
     precision: Annotated[
-        Literal["float32", "bfloat16"], Field(description="bfloat16: forward passes run under autocast")
+        Literal["float32", "bfloat16"],
+        Field(description="bfloat16: forward passes run under autocast; refused where a device only emulates it"),
     ] = "float32"
+    compile: Annotated[
+        bool,
+        Field(description="dense training and fine-tuning run the network as torch.compile has it", exclude_if=_unset),
+    ] = False
+    cuda_graphs: Annotated[
+        bool, Field(description="a training step is recorded once an epoch and replayed; on a GPU", exclude_if=_unset)
+    ] = False
+    deterministic: Annotated[
+        bool,
+        Field(description="only algorithms that give the same bits every time, on a GPU too", exclude_if=_unset),
+    ] = False
     calibrated: Annotated[
         bool,
         Field(description="lr and weight decay were chosen by a calibration at full length, or the paper states them"),
     ] = True
+
+    @property
+    def arithmetic(self) -> str:
+        """In what weights are trained: "float32", "bfloat16, compiled"."""
+        switches = {"compiled": self.compile, "CUDA graphs": self.cuda_graphs, "deterministic": self.deterministic}
+        return ", ".join([self.precision, *(word for word, on in switches.items() if on)])
 
     @model_validator(mode="after")
     def _lengths_fit(self) -> Self:
@@ -123,6 +151,10 @@ class Recipe(BaseModel):
         if self.finetune_lr == "choose" and self.all_train:
             raise ValueError(
                 "finetune_lr: choose decides on held-out images, which all_train trains on; set all_train: false"
+            )
+        if self.batch < 2 * self.accumulate:
+            raise ValueError(
+                f"accumulate ({self.accumulate}) leaves less than two images a micro-batch in a batch of {self.batch}"
             )
         if self.dense_horizon is not None and self.dense_horizon < self.epochs.dense:
             raise ValueError(

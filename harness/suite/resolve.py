@@ -70,9 +70,14 @@ def _profiles(node: Node | None, known: Sequence[str], chosen: str | None, probl
     return profiles
 
 
+_DEVICE = r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?"
+
+
 def check_name(name: str, kind: str, where: Location, problems: Problems) -> None:
     """Notes a problem with a name that is to name a folder, too."""
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}", name):
+    if re.fullmatch(_DEVICE, name) or name.endswith("."):
+        problems.add(where, f"{kind} name {shown(name)} cannot name a folder on Windows")
+    elif not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}", name):
         problems.add(
             where,
             f"{kind} name {shown(name)} must be 1 to 100 letters, digits, '_', '-' or '.' and not begin with '.', "

@@ -40,8 +40,30 @@ class DatasetBlock(_Block):
 class Resources(_Block):
     """What one running cell takes of a machine."""
 
-    gpu: Annotated[float, Field(ge=0, description="GPUs; a fraction lets several cells share one")] = 0.0
-    cpu: Annotated[int, Field(ge=1, le=4096, description="processor cores, which is also torch's threads")] = 1
+    gpu: Annotated[float, Field(ge=0, description="GPUs of each rank; a fraction lets several cells share one")] = 0.0
+    cpu: Annotated[int, Field(ge=1, le=4096, description="cores of each rank, which is also torch's threads")] = 1
+    ranks: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="processes on one machine that share the micro-batches of a step (recipe.accumulate), each "
+            "with cores and a GPU of its own",
+            exclude_if=lambda ranks: ranks == 1,
+        ),
+    ] = 1
+    sync_batch_norm: Annotated[
+        bool,
+        Field(
+            description="GPUs only: the ranks share each micro-batch, and batch norm sees the whole of it",
+            exclude_if=lambda wanted: wanted is False,
+        ),
+    ] = False
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """What all ranks of a cell take together, in Ray's words."""
+        return {"cpu": self.cpu * self.ranks, "gpu": self.gpu * self.ranks}
 
 
 class ReportBlock(_Block):
@@ -120,6 +142,8 @@ def declared(root: Node, problems: Problems) -> Declaration | None:
         if key in top:
             _check_repeats(top[key], kind, problems)
     recipe = _checked_recipe(top.get("recipe"), problems)
+    if recipe is not None and file is not None and "resources" in top:
+        _check_ranks(top["resources"], file.resources, recipe[1], problems)
     if recipe is not None and "dataset" in top:
         _check_train_images(top["dataset"], data_set, recipe[1], problems)
     if data_set is not None and not sketch(data_set).photographs:
@@ -160,6 +184,24 @@ def _check_resources(node: Node, problems: Problems) -> None:
             problems.add(gpu.at, f"'gpu' must divide one GPU evenly (0.5, 0.3333, 0.25, 0.2, …), not {gpu.value:g}")
     elif gpu.value > 1 and gpu.value != gpu.value // 1:
         problems.add(gpu.at, f"'gpu' above 1 must be a whole number of GPUs, not {gpu.value:g}")
+
+
+def _check_ranks(node: Node, resources: Resources, recipe: Recipe, problems: Problems) -> None:
+    ranks, synchronised = _entry(node, "ranks"), _entry(node, "sync_batch_norm")
+    if resources.sync_batch_norm:
+        if synchronised is not None and not resources.gpu:
+            problems.add(synchronised.at, "'sync_batch_norm' works on GPUs alone, and 'gpu' is 0")
+        parts, least = recipe.accumulate * resources.ranks, 2 * recipe.accumulate * resources.ranks
+        if ranks is not None and recipe.batch < least:
+            problems.add(ranks.at, f"'ranks' cuts a batch of {recipe.batch} into {parts} parts of less than two images")
+    elif ranks is not None and recipe.accumulate % resources.ranks:
+        problems.add(
+            ranks.at,
+            f"'ranks' must divide the micro-batches of a step, and recipe.accumulate is {recipe.accumulate}; "
+            f"state accumulate: {resources.ranks}, with which batch norm sees {recipe.batch // resources.ranks} images",
+        )
+    if ranks is not None and resources.ranks > 1 and resources.gpu > 1:
+        problems.add(ranks.at, f"'gpu' is what each rank takes, and a rank trains on one, not {resources.gpu:g}")
 
 
 def _checked_data_set(node: Node | None, problems: Problems) -> str | None:

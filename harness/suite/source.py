@@ -230,7 +230,10 @@ class _Builder:
             raise _Refused(where, f"the document holds more than {MOST_VALUES} values, aliases written out")
 
 
-_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_UNREADABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f]"
+)
+"""Control characters, lone surrogates, signs without width and those that turn the direction of writing."""
 _INTEGER = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(_[0-9]+)*(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Scalar] = {

@@ -6,18 +6,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from harness.data.batches import steps_per_epoch
+from harness.data.batches import WHOLE, batch_bounds
 from harness.data.interface import Loader, scoring_batch
 from harness.data.seeds import derive
 from harness.errors import StageFailure
 from harness.train.checkpoint import Checkpoint
+from harness.train.compiled import compiled
+from harness.train.ranks import ALONE, Ranks, Together, synchronised
 from harness.train.rates import Rates, in_epoch
+from harness.train.replay import Act, CudaRecorder, Replayed, set_rate
 from harness.train.watch import Stopped, Watch
 
 Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -33,7 +37,10 @@ class Step:
         frozen_batch_norm: batch norm uses and keeps its running statistics.
         rebuild_momentum: momentum starts each epoch at zero.
         bfloat16: the forward pass runs under autocast.
-        loss: (network, images, labels) → (logits, loss); None: cross-entropy of the network's logits.
+        compile: the forward pass of whole batches is `torch.compile`'s; the loss is of the same network.
+        cuda_graphs: steps are recorded once an epoch and replayed, unless something is called within them.
+        loss: (network, images, labels) → (logits, loss), a mean over the images; None: cross-entropy of the network's
+            logits.
         before_step: called with the number of the step, from 0 in the first epoch of the call.
         after_backward: called when the gradients are there, before they are used.
         after_step: called with the learning rate that the step used.
@@ -48,11 +55,19 @@ class Step:
     frozen_batch_norm: bool = False
     rebuild_momentum: bool = True
     bfloat16: bool = False
+    compile: bool = False
+    cuda_graphs: bool = False
     loss: Loss | None = None
     before_step: Callable[[int], None] | None = None
     after_backward: Callable[[], None] | None = None
     after_step: Callable[[float], None] | None = None
     state: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def replays(self) -> bool:
+        """Whether steps are replayed: what is called within a step may do something else each time."""
+        within = (self.loss, self.before_step, self.after_backward, self.after_step)
+        return self.cuda_graphs and all(call is None for call in within)
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,8 @@ class Source:
         held_out: scored after each epoch, or None where the recipe trains on them.
         seed: order and augmentation of an epoch are a function of it and of the epoch alone.
         batch: images a step.
+        accumulate: micro-batches that a step takes one after the other; the gradient is that of the mean over all of
+            its images, and batch norm sees one micro-batch at a time.
     """
 
     train: Loader
@@ -71,6 +88,7 @@ class Source:
     seed: int
     batch: int
     augment: bool
+    accumulate: int = 1
 
 
 @dataclass
@@ -92,6 +110,7 @@ def train_epochs(
     stage: str,
     checkpoint: Checkpoint | None = None,
     watch: Watch | None = None,
+    ranks: Ranks = ALONE,
     before_epoch: Callable[[int], None] | None = None,
     observe: Callable[[], dict[str, Any]] | None = None,
 ) -> Progress:
@@ -102,6 +121,8 @@ def train_epochs(
             source's seed and the epoch.
         first_epoch: number of the first epoch in the cell's life: it seeds order and augmentation.
         stage: the curve's label.
+        ranks: the processes that make this call for the same network, joined (`harness.train.ranks`). Each is told all
+            losses and training accuracies; rank 0 alone scores held-out images.
         before_epoch: called with the epoch (from 0 in this call) before it starts; must be a function of the epoch
             alone, because after an interruption it is called again for the last finished epoch.
         observe: called after each epoch; what it gives (JSON values) is added to the epoch's point of the curve.
@@ -118,7 +139,13 @@ def train_epochs(
         if before_epoch is not None and progress.epochs:
             before_epoch(progress.epochs - 1)
     last_save = time.monotonic()
-    with _only_trainable(network, step.parameters):
+    alone = ranks.count == 1
+    with (
+        _only_trainable(network, step.parameters),
+        synchronised(network, ranks),
+        compiled(network, step.compile and alone) as forward,
+    ):
+        together = Together(network, step.parameters, ranks)
         optimiser = _optimiser(step)
         _load_momentum(optimiser, step.parameters, momentum)
         for epoch in range(progress.epochs, len(learning_rates)):
@@ -127,14 +154,20 @@ def train_epochs(
             if step.rebuild_momentum:
                 optimiser = _optimiser(step)
             started = time.perf_counter()
-            with _drawing(source.train.device, derive(source.seed, "network", first_epoch + epoch)):
+            own = [ranks.rank] if ranks.rank else []
+            drawing = _drawing(source.train.device, derive(source.seed, "network", first_epoch + epoch, *own))
+            with drawing, together.epoch():
                 rate = in_epoch(learning_rates, epoch)
-                loss, right = _epoch(network, optimiser, step, source, first_epoch + epoch, epoch, rate, watch)
+                networks = (network, forward if alone else together.network)
+                loss, right = _epoch(
+                    networks, together, optimiser, step, source, first_epoch + epoch, epoch, rate, watch
+                )
             if not torch.isfinite(torch.tensor(loss)):
                 raise StageFailure(
                     "diverged", f"the loss is {loss} in epoch {first_epoch + epoch} of the {stage} stage"
                 )
-            held_out = None if source.held_out is None else accuracy(network, source.held_out)
+            scored = source.held_out if ranks.rank == 0 else None
+            held_out = None if scored is None else accuracy(network, scored)
             seconds = time.perf_counter() - started
             progress.epochs = epoch + 1
             progress.seconds += seconds
@@ -178,7 +211,8 @@ def accuracy(network: nn.Module, loader: Loader) -> float:
 
 
 def _epoch(
-    network: nn.Module,
+    networks: tuple[nn.Module, nn.Module],
+    together: Together,
     optimiser: torch.optim.SGD,
     step: Step,
     source: Source,
@@ -187,7 +221,12 @@ def _epoch(
     rate: Callable[[float], float],
     watch: Watch,
 ) -> tuple[float, float]:
-    """One pass; mean loss and share of training images classified right."""
+    """One pass of the network, or of its compiled or shared form.
+
+    Returns:
+        Mean loss and share of training images classified right, over all ranks.
+    """
+    network, forward = networks
     network.train()
     if step.frozen_batch_norm:
         for module in network.modules():
@@ -197,33 +236,58 @@ def _epoch(
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     right = torch.zeros((), dtype=torch.int64, device=device)
     seen = 0
-    steps = steps_per_epoch(len(source.train), source.batch)
+    share = together.ranks.share(source.accumulate)
+    bounds = batch_bounds(len(source.train), source.batch, share.parts)
+    steps = len(bounds)
     compute_loss = step.loss or _cross_entropy
-    batches = source.train.epoch(source.seed, epoch, source.batch, source.augment)
-    for number, (images, labels) in enumerate(batches):
+    full = source.batch // share.parts
+
+    def take_parts(parts: Sequence[tuple[Tensor, Tensor]], size: int) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        for position, (images, labels) in enumerate(parts, start=1):
+            last = position == len(parts)
+            through = forward if share.ranks > 1 or len(labels) == full else network
+            with together.gathering(last):
+                with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
+                    logits, loss = compute_loss(through, images, labels)
+                if (weight := together.weight(len(labels), size)) != 1:
+                    loss = loss * weight
+                if step.penalty is not None and last:
+                    loss = loss + step.penalty()
+                torch.autograd.backward(loss)
+            with torch.no_grad():
+                loss_sum.add_(loss.detach() * size)
+                right.add_((logits.argmax(dim=1) == labels).sum())
+        if step.after_backward is not None:
+            step.after_backward()
+        optimiser.step()
+
+    def take_whole(images: Tensor, labels: Tensor) -> None:
+        take_parts([(images, labels)], len(labels))
+
+    # a step in parts is several launches with waiting in between
+    replays = step.replays and share == WHOLE
+    take: Act = Replayed(take_whole, source.batch, CudaRecorder(device)) if replays else take_whole
+    arriving = source.train.epoch(source.seed, epoch, source.batch, source.augment, share)
+    for number, (start, end) in enumerate(bounds):
+        micro_batches = list(islice(arriving, share.own))
+        if not micro_batches:  # a loader may end before its images do
+            break
         if watch.should_stop():
             raise Stopped
         if step.before_step is not None:
             step.before_step(epoch_of_call * steps + number)
         learning_rate = rate(number / steps)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate
-        optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=step.bfloat16):
-            logits, loss = compute_loss(network, images, labels)
-        if step.penalty is not None:
-            loss = loss + step.penalty()
-        torch.autograd.backward(loss)
-        if step.after_backward is not None:
-            step.after_backward()
-        optimiser.step()
+        set_rate(optimiser, learning_rate, device if replays else None)
+        if share == WHOLE:
+            take(*micro_batches[0])
+        else:
+            take_parts(micro_batches, end - start)
         if step.after_step is not None:
             step.after_step(learning_rate)
-        with torch.no_grad():
-            loss_sum += loss.detach() * len(labels)
-            right += (logits.argmax(dim=1) == labels).sum()
-        seen += len(labels)
-    return float(loss_sum) / seen, int(right) / seen
+        seen += end - start
+    losses, hits = together.total([loss_sum, right], device)
+    return losses / together.ranks.count / seen, hits / seen
 
 
 def _cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-import bench
 from bench.__main__ import LONG, NAMES, found, main, run_here
 from bench.lines import Line, interleaved, markdown
 
@@ -42,13 +39,8 @@ def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[st
     assert "nonsense" in capsys.readouterr().err
 
 
-def test_a_module_without_a_measure_is_no_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_without_a_measure_is_no_benchmark() -> None:
     assert found("lines") is None
-    module = ModuleType("bench.lines")
-    module.measure = lambda quick: []  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "bench.lines", module)
-    monkeypatch.setattr(bench, "lines", module)
-    assert found("lines") is not None
 
 
 def test_no_name_stands_twice() -> None:

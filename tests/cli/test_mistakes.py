@@ -121,6 +121,16 @@ def test_a_time_budget_that_is_no_duration_says_what_one_looks_like(duration: st
     assert line == f"--time-budget {duration}: a duration reads 90s, 9m or 1h30m"
 
 
+@pytest.mark.parametrize(
+    ("patience", "says"),
+    [("never", "a duration reads 90s, 9m or 1h30m"), ("0", "it must be 0.5 s at least"), ("0.4s", "it must be 0.5 s")],
+)
+def test_a_patience_that_is_none_is_told(patience: str, says: str, suite: Path) -> None:
+    assert told(call(suite, "run", "tiny.yaml", "--hang-after", patience)).startswith(
+        f"--hang-after {patience}: {says}"
+    )
+
+
 def test_an_unknown_profile_says_what_was_meant(suite: Path) -> None:
     called = call(suite, "plan", "tiny.yaml", "--profile", "one_sead")
     assert called.status == 2

@@ -150,10 +150,14 @@ def test_facts_of_several_sets_are_kept_side_by_side(tiny: Path) -> None:
 
 
 def test_joined_facts_are_those_of_all_folders_and_the_joint_one_is_right(tmp_path: Path) -> None:
+    one, two, three = (
+        {"classes": 2, "train_images": number, "test_images": 1, "checksum": f"sha256:{number:064x}"}
+        for number in (1, 2, 3)
+    )
     stated = {
-        "first": {"folder/a": 1, "folder/b": 1},
-        "second": {"folder/b": 2, "folder/c": 2},
-        "into": {"folder/c": 3},
+        "first": {"folder/a": one, "folder/b": one},
+        "second": {"folder/b": two, "folder/c": two},
+        "into": {"folder/c": three},
     }
     for name, facts_there in stated.items():
         (tmp_path / name).mkdir()
@@ -162,7 +166,7 @@ def test_joined_facts_are_those_of_all_folders_and_the_joint_one_is_right(tmp_pa
     assert joined is not None
     path, content = joined
     assert path == tmp_path / "into" / FACTS
-    assert json.loads(content) == {"folder/a": 1, "folder/b": 1, "folder/c": 3}
+    assert json.loads(content) == {"folder/a": one, "folder/b": one, "folder/c": three}
 
 
 def test_folders_that_know_of_no_photographs_leave_no_facts(tmp_path: Path) -> None:

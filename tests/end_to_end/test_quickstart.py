@@ -50,7 +50,7 @@ def test_ray_leaves_nothing_in_the_results_folder(ran: tuple[Path, subprocess.Co
 
 
 def test_a_worker_that_is_used_again_gives_the_bits_of_a_fresh_process(tmp_path: Path) -> None:
-    from tests.faults.killing import numbers
+    from tests.faults.processes import numbers
 
     suite = tmp_path / "reuse.yaml"
     suite.write_text(

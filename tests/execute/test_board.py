@@ -13,8 +13,9 @@ from harness.store.leases import acquire
 from harness.store.ledger import Ledger
 from harness.store.states import cell_state
 from harness.suite.cell import Cell
+from harness.suite.recipe import Epochs
 from tests.cells import chain
-from tests.execute.small import small
+from tests.execute.small import RECIPE, facts, small
 
 
 def board(cells: list[Cell], results: Path) -> tuple[Board, Ledger]:
@@ -25,8 +26,7 @@ def board(cells: list[Cell], results: Path) -> tuple[Board, Ledger]:
 def do(ledger: Ledger, job: Job) -> Report:
     """What a worker would tell of its stages."""
     for stage in job.stages:
-        facts = {"macs": stage.config.get("target") or 1000, "widths": {"features.0": [3, 16]}}
-        ledger.append("done", stage.key, stage.kind, facts)
+        ledger.append("done", stage.key, stage.kind, facts(stage.kind, stage.config.get("target") or 1000))
     return Report(job.cell, "done")
 
 
@@ -52,7 +52,8 @@ def test_the_longest_work_is_handed_out_first(turned: bool, tmp_path: Path) -> N
 
 def test_work_that_others_wait_for_counts_as_longer(tmp_path: Path) -> None:
     alone, partner = small("dense", seed=1), natural()
-    waiting = small("l1_norm", match=partner)
+    long = RECIPE.model_copy(update={"epochs": Epochs(dense=1, search=1, finetune=9)})
+    waiting = small("l1_norm", match=partner, recipe=long)
     assert order([partner, alone], tmp_path) == [alone.label, partner.label]
     assert order([partner, alone, waiting], tmp_path) == [partner.label, alone.label]
 
@@ -64,7 +65,7 @@ def test_a_stage_that_is_handed_out_is_not_handed_out_again(tmp_path: Path) -> N
     assert first is not None
     assert [stage.kind for stage in first.stages] == ["dense", "compress", "finetune", "measure"]
     assert waiting.next() is None
-    ledger.append("done", first.stages[0].key, "dense", {})
+    ledger.append("done", first.stages[0].key, "dense", facts("dense", 1000))
     second = waiting.next()
     assert second is not None
     assert [stage.kind for stage in second.stages] == ["compress", "finetune", "measure"]
@@ -92,7 +93,7 @@ def test_a_matching_cell_is_handed_out_once_its_partners_outcome_is_known(tmp_pa
     assert job.cell == partner.label
     assert waiting.next() is None
     for stage in job.stages[:2]:
-        ledger.append("done", stage.key, stage.kind, {"macs": 777})
+        ledger.append("done", stage.key, stage.kind, facts(stage.kind, 777))
     early = waiting.next()
     assert early is not None
     assert early.cell == matching.label

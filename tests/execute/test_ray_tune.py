@@ -52,5 +52,5 @@ def test_a_cell_that_asks_for_more_than_there_is_is_refused_in_one_line(tmp_path
 
     board = Board([cell("dense")], Ledger(tmp_path), tmp_path)
     stop = StopSign(tmp_path / "leases" / "stop")
-    with pytest.raises(UserError, match=r"a cell asks for 4096 cores \(resources.cpu\), Ray has"):
-        run_tune(board, Place(tmp_path, tmp_path), stop, Resources(cpu=4096), None)
+    with pytest.raises(UserError, match=r"a cell asks for 4096 cores \(resources.cpu × 64 ranks\), Ray has"):
+        run_tune(board, Place(tmp_path, tmp_path), stop, Resources(cpu=64, ranks=64), None)

@@ -49,8 +49,9 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return run(grid(), tmp_path_factory.mktemp("unbroken"))
 
 
-# Two steps an epoch: in the dense stage, in the search, in fine-tuning.
-@pytest.mark.parametrize(("questions", "finished_stages"), [(4, 0), (9, 1), (13, 2)])
+# Each epoch has two steps, and a batch to be scored: asked before each batch and each step, that is five questions.
+# In the second epoch of the dense stage, of the search, of fine-tuning.
+@pytest.mark.parametrize(("questions", "finished_stages"), [(8, 0), (24, 1), (34, 2)])
 def test_a_stopped_run_goes_on_and_ends_in_the_same_numbers(
     questions: int, finished_stages: int, unbroken: Finished, tmp_path: Path
 ) -> None:
@@ -75,7 +76,7 @@ def test_seconds_before_the_stop_are_billed(tmp_path: Path, monkeypatch: pytest.
         return whole(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop, "accuracy", slow)
-    run(grid(), tmp_path, Watch(should_stop=After(5), checkpoint_seconds=0))
+    run(grid(), tmp_path, Watch(should_stop=After(14), checkpoint_seconds=0))
     monkeypatch.setattr(loop, "accuracy", whole)
     finished = run(grid(), tmp_path)
     dense = finished.ledger.result(finished.chains[0].stages[0].key)

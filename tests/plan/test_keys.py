@@ -78,6 +78,7 @@ def test_what_may_be_cut_leaves_the_dense_stage() -> None:
     [
         {"lr": 0.05},
         {"batch": 32},
+        {"accumulate": 2},
         {"momentum": 0.8},
         {"weight_decay": 1e-4},
         {"schedule": "cosine"},
@@ -88,6 +89,9 @@ def test_what_may_be_cut_leaves_the_dense_stage() -> None:
         {"augment": False},
         {"channels_last": False},
         {"precision": "bfloat16"},
+        {"compile": True},
+        {"cuda_graphs": True},
+        {"deterministic": True},
     ],
     ids=lambda other: next(iter(other)),
 )
@@ -95,6 +99,11 @@ def test_how_weights_are_trained_changes_the_dense_stage_and_what_follows(other:
     # Longer than the shared recipe, so that a changed milestone lies within the dense stage.
     recipe = RECIPE.model_copy(update={"epochs": RECIPE.epochs.model_copy(update={"dense": 3})})
     assert changed(l1(recipe), l1(recipe.model_copy(update=other))) == ALL
+
+
+def test_micro_batches_and_switches_of_speed_are_in_no_key_where_they_are_not_stated() -> None:
+    for stage in chain_of(l1(), {}).stages:
+        assert not {"accumulate", "compile", "cuda_graphs", "deterministic"} & stage.config.keys()
 
 
 def test_whether_a_recipe_is_calibrated_changes_no_key() -> None:
@@ -156,6 +165,14 @@ def test_a_stages_configuration_is_enough_to_run_it_elsewhere(suite: Path) -> No
     for each in load_suite(str(suite)).cells:
         for stage in chain_of(each, {}).stages:
             assert json.loads(json.dumps(stage.config)) == stage.config
+
+
+def test_the_number_of_ranks_changes_no_key(suite: Path) -> None:
+    micro = ["recipe.accumulate=4"]
+    before = [keys(each) for each in load_suite(str(suite), None, micro).cells]
+    shared = load_suite(str(suite), None, [*micro, "resources.ranks=2"])
+    assert [keys(each) for each in shared.cells] == before
+    assert shared.resources.bundle == {"cpu": 2, "gpu": 0}
 
 
 NAMES = ("dense", "dnal", "l1_norm", "random", "uniform")

@@ -106,7 +106,7 @@ def test_a_loss_revokes_only_what_its_writer_knew_to_be_done(tmp_path: Path) -> 
 
 
 def test_the_last_result_and_the_last_failure_are_given(ledger: Ledger) -> None:
-    payload = {"top1": 0.91, "widths": {"b": 3, "a": [1, 2]}, "note": "β", "loss": None}
+    payload = {"top1": 0.91, "widths": {"b": [3, 4], "a": [1, 2]}, "note": "β", "loss": None}
     ledger.append("failed", KEY, "dense", {"reason": "diverged"})
     ledger.append("done", KEY, "dense", {"top1": 0.1})
     ledger.append("done", KEY, "dense", payload)

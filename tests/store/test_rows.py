@@ -52,7 +52,7 @@ class Told:
     def __init__(self, keys: dict[str, str], facts: dict[str, dict[str, Any]]) -> None:
         self._facts = {key: facts[kind] for key, kind in keys.items()}
 
-    def result(self, key: str) -> dict[str, Any] | None:
+    def result(self, key: str, *kinds: str) -> dict[str, Any] | None:
         return self._facts.get(key)
 
 

@@ -92,6 +92,17 @@ def test_a_checkpoint_comes_back_and_the_last_one_counts(tmp_path: Path) -> None
     assert [path.name for path in checkpoint.path.parent.iterdir()] == ["epoch.safetensors"]
 
 
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    checkpoint = Checkpoint(tmp_path / "epoch.safetensors")
+    checkpoint.save({"a": torch.ones(3)}, {"epochs": 1})
+    assert checkpoint.load() is not None
+    assert caplog.messages == []
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-1])
+    assert checkpoint.load() is None
+    [message] = caplog.messages
+    assert message.startswith(f"the checkpoint {checkpoint.path} is damaged: ")
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_one_wrong_bit_anywhere_makes_it_absent(where: float, bit: int, tmp_path: Path) -> None:

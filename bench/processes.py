@@ -1,0 +1,70 @@
+"""Whole processes as a user starts them: how long they take and the most memory they hold."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.paths import data_folder
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a process.
+
+    Attributes:
+        seconds: wall clock, from start to end.
+        peak: the most memory that it, or one child that it waited for, has held (resident set), MB.
+        output: its standard output.
+    """
+
+    seconds: float
+    peak: float
+    output: str
+
+
+def run(words: list[str], folder: Path) -> Ran:
+    """Runs `python WORDS...` in a folder, with this checkout to import from and a cache of its own there.
+
+    Raises:
+        RuntimeError: it failed; the last line that it wrote on standard error.
+    """
+    environment: Mapping[str, str] = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "HARNESS_DATA": str(data_folder().resolve()),
+    }
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=errors,
+            stdin=subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode != 0:
+            last = (errors.read().strip().splitlines() or ["no word"])[-1]
+            raise RuntimeError(f"{' '.join(words[:4])} ended with {process.returncode}: {last}")
+        kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+        return Ran(seconds, kilobytes / 1024, output.read())
+
+
+def harness(words: list[str], folder: Path) -> Ran:
+    """Runs `python -m harness WORDS...`."""
+    return run(["-m", "harness", *words], folder)

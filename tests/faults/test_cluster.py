@@ -1,0 +1,102 @@
+"""Three Ray nodes: everything that they are made of is killed; the numbers are those of an unbroken run without Ray."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.store.ledger import Ledger
+from tests.faults.faulty import PATIENCE, install
+from tests.faults.nodes import Nodes, ray_nodes
+from tests.faults.processes import (
+    done_twice,
+    drive,
+    kill,
+    left,
+    reasons,
+    said_by,
+    same_numbers,
+    start,
+    started_after_done,
+    until,
+    working,
+    write_methods,
+)
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the methods that misbehave."""
+    return install(tmp_path_factory.mktemp("plugins"))
+
+
+@pytest.fixture(scope="module")
+def nodes(plugins: Path) -> Iterator[Nodes]:
+    """Three nodes of a core each, whose workers find the methods that misbehave."""
+    with ray_nodes(plugins, 3, plugins, **{PATIENCE: "3"}) as running:
+        yield running
+
+
+def test_under_ray_too_a_stage_that_hangs_is_a_row_and_the_suite_goes_on(
+    nodes: Nodes, plugins: Path, tmp_path: Path
+) -> None:
+    results, suite = tmp_path / "results", write_methods(tmp_path, "sleeping", "stubborn", "random")
+    assert left(start(drive, write_methods(tmp_path / "first", "random"), results)) == 0
+    driver = start(drive, suite, results, nodes.address, 4.0, plugins, 2**40, nodes.environment)
+    assert left(driver) == 0, said_by(results).read_text()
+    found = reasons(suite, results, plugins)
+    assert found["sleeping"].startswith("hung: no step, batch or epoch for 4 s")
+    assert found["stubborn"].startswith("hung: no step, batch or epoch for 4 s")
+    assert found["random"] == "done"
+
+
+def test_six_kills_of_all_that_ray_is_made_of_change_no_number(nodes: Nodes, plugins: Path, tmp_path: Path) -> None:
+    moments = random.Random(11)
+    results, budgets = tmp_path / "results", "[0.9, 0.8, 0.7, 0.6, 0.5, 0.4]"
+    suite = write_methods(tmp_path, "patient", seeds=3, budgets=budgets)
+    reference = start(drive, suite, tmp_path / "unbroken", "inline", None, plugins)
+
+    command = (drive, suite, results, nodes.address, None, plugins, 2**40, nodes.environment)
+
+    def a_worker(on: tuple[int, ...] = (0, 1, 2)) -> int:
+        def found() -> int | None:
+            return next((pid for pid in working(results) if nodes.of(pid) in on), None)
+
+        return int(until(found))
+
+    def wait_a_little() -> None:
+        time.sleep(moments.uniform(0.0, 2.0))
+
+    driver = start(*command)
+    for _ in range(2):
+        pid = a_worker()
+        wait_a_little()
+        kill(pid)
+    for _ in range(2):
+        a_worker()
+        wait_a_little()
+        kill(driver.pid)
+        driver.join()
+        driver = start(*command)
+    lost = nodes.of(a_worker(on=(1, 2)))
+    wait_a_little()
+    kill(nodes.processes[lost or 1]["raylet"])
+    done_before = finished(results)
+    until(lambda: finished(results) > done_before)
+    for kind in ("gcs_server", "raylet"):
+        kill(nodes.processes[0][kind])
+    assert left(driver) not in {0, None}, said_by(results).read_text()
+    assert finished(results) < 3 + 18 * 3, "all was done before the last kill"
+    assert left(start(drive, suite, results, "inline", None, plugins)) == 0
+    assert left(reference) == 0
+    assert same_numbers(suite, results, tmp_path / "unbroken", plugins), said_by(results).read_text()
+    assert started_after_done(results) == done_twice(results) == []
+
+
+def finished(results: Path) -> int:
+    """How many stages are done."""
+    return sum(event.event == "done" for event in Ledger(results).refresh())
