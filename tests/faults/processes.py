@@ -13,7 +13,9 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -65,11 +67,23 @@ def write_methods(folder: Path, *methods: str, seeds: int = 1, budgets: str = "0
     return path
 
 
+@contextmanager
+def warm_server() -> Iterator[None]:
+    """Within it processes are forked from a server that has imported what a driver needs, and no other."""
+    server: Any = vars(forkserver)["_forkserver"]
+    server._stop()
+    before = server._preload_modules
+    forkserver.set_forkserver_preload(["tests.faults.warm"])
+    try:
+        yield
+    finally:
+        server._stop()
+        forkserver.set_forkserver_preload(before)
+
+
 def start(target: Any, *given: Any) -> BaseProcess:
     """A process that calls `target` with `given`."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.warm"])
-    process = context.Process(target=target, args=given)
+    process = multiprocessing.get_context("forkserver").Process(target=target, args=given)
     process.start()
     return process
 
