@@ -148,9 +148,9 @@ def drive(
 
 
 def drive_in_little_space(suite: Path, results: Path, plugins: Path) -> None:
-    """A driver that may take 4 GiB of addresses more than it has."""
+    """A driver that may take 16 GiB of addresses more than it has."""
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**32, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**34, resource.RLIM_INFINITY))
     drive(suite, results, "inline", None, plugins)
 
 
