@@ -46,7 +46,7 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Says that it is up; then a whole job a call. Never raises, because that would cost the warm process.
 
-        The process is given up after an error of the GPU, and when it has grown too large.
+        The process is given up after an error of the GPU or a hang, and when it has grown too large.
         """
         if not self._is_up:
             self._is_up = True
@@ -62,7 +62,7 @@ class Worker(tune.Trainable):
             report = Report(job.cell, "stopped") if place.watch.should_stop() else run_job(job, place, ledger)
         except UserError as error:
             report = Report(job.cell, "halted", str(error))
-        given_up = report.spoiled or self._growth.exceeds(place.most_growth)
+        given_up = report.worn or self._growth.exceeds(place.most_growth)
         return {REPORT: json.dumps(asdict(report)), "done": given_up}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -81,7 +81,7 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
     """
     scratch = Path(tempfile.mkdtemp(prefix="harness-tune-"))
     for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # a lost worker is no news that needs a traceback
     try:
         _start_ray(address)
         _check_resources(resources)

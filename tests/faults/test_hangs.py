@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.execute.job import Report
 from harness.execute.watchdog import Hung, Watchdog
 from harness.train.watch import Watch
 from tests.faults.faulty import install
@@ -38,6 +39,12 @@ def test_a_stage_that_cannot_be_interrupted_is_recorded_and_its_process_ends(tmp
     assert found["stubborn"].startswith("hung: ")
     assert "faulty.py" in found["stubborn"]
     assert "hung and could not be interrupted; the same command goes on without it" in said_by(results).read_text()
+
+
+def test_a_worker_is_given_up_after_a_hang_and_after_no_other_failure() -> None:
+    assert Report("cell", "failed", "hung: no step, batch or epoch for 1800 s").worn
+    assert not Report("cell", "failed", "diverged: the loss is nan").worn
+    assert not Report("cell", "done").worn
 
 
 def test_signs_of_life_keep_the_watchdog_quiet() -> None:
