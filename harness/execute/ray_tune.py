@@ -24,6 +24,7 @@ from harness.execute.packing import limit_memory
 from harness.execute.place import Place
 from harness.execute.ray_environment import check_loopback, on_loopback
 from harness.execute.ray_feeder import REPORT, Feeder
+from harness.execute.ray_servers import ServersWatch
 from harness.execute.ray_study import run_studies
 from harness.execute.ray_worker import Growth, ledger_of, place_of, told_place
 from harness.execute.stop import StopSign
@@ -85,26 +86,27 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
     try:
         _start_ray(address)
         _check_resources(resources)
-        run_studies(board, place, Ledger(place.results), stop, resources, scratch)
-        given = told_place(place, stop)
-        tuner = tune.Tuner(
-            tune.with_resources(Worker, resources.bundle),
-            tune_config=tune.TuneConfig(
-                search_alg=Feeder(board, given, stop, resources),
-                num_samples=-1,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-                trial_name_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name="cells",
-                storage_path=str(scratch),
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=0),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
-        with _all_at_once():
-            tuner.fit()
+        with ServersWatch(lambda: shutil.rmtree(scratch, ignore_errors=True)):
+            run_studies(board, place, Ledger(place.results), stop, resources, scratch)
+            given = told_place(place, stop)
+            tuner = tune.Tuner(
+                tune.with_resources(Worker, resources.bundle),
+                tune_config=tune.TuneConfig(
+                    search_alg=Feeder(board, given, stop, resources),
+                    num_samples=-1,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                    trial_name_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name="cells",
+                    storage_path=str(scratch),
+                    verbose=0,
+                    failure_config=tune.FailureConfig(max_failures=0),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            )
+            with _all_at_once():
+                tuner.fit()
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -10,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from harness.execute.job import Report
+from harness.execute.ray_servers import ServersWatch, own_servers
 from harness.execute.watchdog import Hung, Watchdog
 from harness.train.watch import Watch
 from tests.faults.faulty import install
-from tests.faults.processes import drive, left, reasons, said_by, start, starts, write_methods
+from tests.faults.processes import drive, left, reasons, said_by, speak_to, start, starts, until, write_methods
 
 
 def test_a_stage_that_hangs_is_ended_where_it_hangs_and_the_suite_goes_on(tmp_path: Path) -> None:
@@ -91,3 +94,24 @@ def test_a_watch_without_a_main_thread_gives_up_with_all_stacks() -> None:
     thread.start()
     thread.join()
     assert "hang_in_a_thread_of_its_own" in gone[0]
+
+
+def test_a_driver_whose_ray_was_killed_ends_and_says_how_to_go_on(tmp_path: Path) -> None:
+    said = tmp_path / "said.txt"
+    driver = start(wait_for_a_raylet, said)
+    assert left(driver) == 3
+    assert "Ray ended (raylet was killed); the same command goes on from here" in said.read_text()
+    assert "tidied" in said.read_text()
+
+
+def wait_for_a_raylet(said: Path) -> None:
+    """A driver with a process of a raylet's name, which is killed."""
+    speak_to(said)
+    raylet = said.with_name("raylet")
+    shutil.copyfile("/bin/sleep", raylet)
+    raylet.chmod(0o755)
+    server = subprocess.Popen([raylet, "600"])
+    until(lambda: own_servers() == {server.pid: "raylet"})
+    with ServersWatch(lambda: print("tidied", flush=True)):
+        server.kill()
+        time.sleep(600)
