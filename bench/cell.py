@@ -2,9 +2,10 @@
 
 Two whole processes, two threads each, one after the other: the same network (VGG16), the same training images of
 CIFAR-10, the paper's λ = 2e-4, batch of 64, learning rates and momentum; the lengths of the stages are in the paper's
-proportions (100 : 20 : 120). Both start from nothing but the unpacked data, and both classify the 10,000 test images
-once, at the end. A second line takes each side's rates, measured in the same run, to the paper's full length, where
-start-up and test weigh nothing.
+proportions (100 : 20 : 120). Both start from nothing but the unpacked data, and both classify test images once, at the
+end. That test is left out of the comparison: it is nothing beside 240 epochs and would be a third of so short a run,
+mostly to the harm of the script, which classifies with masks. (It is given fewer test images, to save time.) A second
+line takes each side's rates, measured in the same run, to the paper's full length, where start-up weighs nothing.
 """
 
 from __future__ import annotations
@@ -56,8 +57,10 @@ class Size:
         return {"dense": self.dense, "search": self.search, "finetune": self.finetune}[stage]
 
 
-FULL = Size("vgg16", 1.0, images=384, dense=10, search=2, finetune=12, baseline=20)
+FULL = Size("vgg16", 1.0, images=384, dense=5, search=1, finetune=6, baseline=10)
 QUICK = Size("vgg16_eighth", 0.125, images=128, dense=2, search=1, finetune=2, baseline=4)
+TESTED = 1_000
+"""Test images of the plain script."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,11 @@ class Side:
     macs: tuple[int, int]
 
     @property
+    def untested(self) -> float:
+        """Seconds of the whole process but for the test."""
+        return self.ran.seconds - self.seconds["test"]
+
+    @property
     def rest(self) -> float:
         """Seconds outside of the stages: imports, set-up, report."""
         return self.ran.seconds - sum(self.seconds.values())
@@ -87,8 +95,8 @@ class Side:
 
     def told(self) -> str:
         """Where the time went."""
-        parts = ", ".join(f"{stage} {taken:.1f} s" for stage, taken in self.seconds.items())
-        return f"{parts}, all else {self.rest:.1f} s; {self.macs[1] / self.macs[0]:.2f}× fewer MACs"
+        parts = ", ".join(f"{stage} {self.seconds[stage]:.1f} s" for stage in PAPER)
+        return f"{parts}, start-up and all else {self.rest:.1f} s; {self.macs[1] / self.macs[0]:.2f}× fewer MACs"
 
 
 def ours(size: Size, folder: Path) -> Side:
@@ -116,6 +124,7 @@ def theirs(size: Size, folder: Path) -> Side:
     words = [str(ROOT / "bench" / "plain_dnal.py"), "--data", str(data_folder().resolve()), "--subset", "subset.json"]
     words += ["--epochs", *(str(size.epochs(stage)) for stage in PAPER), "--baseline", str(size.baseline)]
     words += ["--lr", str(size.lr), "--lambda-a", str(size.lambda_a), "--width", str(size.width)]
+    words += ["--tested", str(TESTED)]
     ran = run(words, folder)
     said = json.loads(ran.output.strip().splitlines()[-1])
     seconds = {stage: float(said["seconds"][stage]) for stage in STAGES.values()}
@@ -133,14 +142,14 @@ def measure(quick: bool) -> list[Line]:
     size = QUICK if quick else FULL
     mine, plain = both(size)
     recipe = f"{size.images} images, {size.dense} + {size.search} + {size.finetune} epochs"
-    what = f"whole DNAL cell, `{size.backbone}`, λ = {size.lambda_a:g}, {recipe}"
-    note = f"ours: {mine.told()}. Plain: {plain.told()}"
+    what = f"whole DNAL cell, `{size.backbone}`, λ = {size.lambda_a:g}, {recipe}, process without its test"
+    note = f"Ours: {mine.told()}. Plain: {plain.told()}"
     bar = "≥ 1.5"
-    lines = [_line(what, mine.ran.seconds, plain.ran.seconds, "s", bar, note)]
+    lines = [_line(what, mine.untested, plain.untested, "s", bar, note)]
     full = (mine.full(size) / 3600, plain.full(size) / 3600)
-    at_length = "the same at 50,000 images, 100 + 20 + 120 epochs, start-up and test left out"
+    at_length = "the same at 50,000 images, 100 + 20 + 120 epochs, start-up left out"
     lines.append(_line(at_length, *full, "h", bar, "reckoned from the rates of this run's stages"))
-    for stage in STAGES.values():
+    for stage in PAPER:
         lines.append(_line(f"of the whole cell: {stage}", mine.seconds[stage], plain.seconds[stage], "s", "–", ""))
     lines.append(_line("of the whole cell: start-up and all else", mine.rest, plain.rest, "s", "–", ""))
     return lines

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from bench.fault_kinds import Fault, Tally, World
 from harness.store.ledger import Ledger
@@ -23,7 +24,9 @@ def file_faults(world: World) -> list[Fault]:
         sizes = [24, 120] if world.quick else [24, 40, 60, 90, 120, 250, 330, 350, 380]
         folder = world.folder / "disks"
         ended = left(start(run_on_growing_disks, world.unbroken.suite, folder, sizes)) == 0
-        found = json.loads((folder / "told.json").read_text()) if ended else {"told": [""], "mounted": False}
+        found: dict[str, Any] = (
+            json.loads((folder / "told.json").read_text()) if ended else {"told": [""], "mounted": False}
+        )
         *stopped, last = found["told"]
         lines = [line for line in stopped if line]
         sound = ended and not last and world.whole(folder / "results")

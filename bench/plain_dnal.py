@@ -200,8 +200,8 @@ def accuracy(network: GatedVgg, batches: Batches) -> float:
     return right / count
 
 
-def loaders(folder: Path, chosen: Sequence[int], batch: int, workers: int) -> tuple[Batches, Batches]:
-    """Training batches of the chosen images, and test batches."""
+def loaders(folder: Path, chosen: Sequence[int], tested: int, batch: int, workers: int) -> tuple[Batches, Batches]:
+    """Training batches of the chosen images, and batches of the first so many test images."""
     from torchvision import transforms
     from torchvision.datasets import CIFAR10
 
@@ -215,7 +215,7 @@ def loaders(folder: Path, chosen: Sequence[int], batch: int, workers: int) -> tu
     alive = workers > 0
     return (
         DataLoader(Subset(train, list(chosen)), batch, shuffle=True, num_workers=workers, persistent_workers=alive),
-        DataLoader(test, batch, num_workers=workers),
+        DataLoader(Subset(test, range(tested)), batch, num_workers=workers),
     )
 
 
@@ -224,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True, help="holds cifar-10-batches-py")
     parser.add_argument("--subset", type=Path, help="JSON list of the training images' numbers; default: all")
+    parser.add_argument("--tested", type=int, default=10_000, help="how many of the test images are classified")
     parser.add_argument("--epochs", type=int, nargs=3, default=(100, 20, 120), help="of the three stages")
     parser.add_argument("--baseline", type=int, default=200, help="length of the learning rates' schedule")
     parser.add_argument("--lr", type=float, default=0.1)
@@ -245,7 +246,7 @@ def main() -> None:
         now = time.perf_counter()
         seconds[stage], began = now - began, now
 
-    train, test = loaders(options.data, chosen, options.batch, options.workers)
+    train, test = loaders(options.data, chosen, options.tested, options.batch, options.workers)
     network = GatedVgg([[round(options.width * width) for width in stage] for stage in VGG16])
     whole = network.macs()
     lap("set-up")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 
 from torch.profiler import ProfilerActivity, profile
@@ -39,13 +39,13 @@ def shares(act: Callable[[], object]) -> dict[str, float]:
         began = time.perf_counter()
         act()
         wall = time.perf_counter() - began
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     for event in profiled.key_averages():
         if event.key.startswith(("aten::", "mkldnn::")):
             seconds[kind_of(event.key)] += event.self_cpu_time_total / 1e6
     seconds[BETWEEN] = max(0.0, wall - sum(seconds.values()))
     whole = sum(seconds.values())
-    return {kind: spent / whole for kind, spent in seconds.most_common()}
+    return {kind: spent / whole for kind, spent in sorted(seconds.items(), key=lambda pair: -pair[1])}
 
 
 def words(found: dict[str, float], least: float = 0.05) -> str:

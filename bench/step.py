@@ -54,7 +54,7 @@ def built(backbone: str) -> tuple[nn.Module, ChannelGraph]:
     declared = data_set("cifar10")
     network = build(backbone, declared, seed=0)
     graph = ChannelGraph.trace(network, torch.zeros(1, declared.channels, declared.size, declared.size))
-    return network.to(memory_format=torch.channels_last), graph  # type: ignore[call-overload]
+    return network.to(memory_format=torch.channels_last), graph
 
 
 def plain(network: nn.Module, images: Loader) -> Callable[[], object]:
@@ -97,7 +97,10 @@ def search(network: nn.Module, groups: Sequence[ChannelGroup], images: Loader) -
     """An epoch of DNAL's search, by the method's own code, with δ as where a search begins."""
     author = method("dnal")()
     task = OneEpoch(
-        author.Params(lambda_a=LAMBDA, scale_lambda=False, delta_schedule="constant", delta_final=1), images
+        author.Params.model_validate(
+            {"lambda_a": LAMBDA, "scale_lambda": False, "delta_schedule": "constant", "delta_final": 1}
+        ),
+        images,
     )
     gates = Gates({})
     gates.values = insert_gates(network, groups, lambda values: author.gate(values, gates.state), 0.0)  # type: ignore[attr-defined]

@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ class Worker(tune.Trainable):
         if not self._is_up:
             self._is_up = True
             return {}
-        given = ray.get(self._boxes.take.remote(self.trial_id))
+        given: Any = ray.get(self._boxes.take.remote(self.trial_id))
         if given is None:
             return {"done": True}
         job = Job.from_dict(given)
@@ -85,8 +87,6 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
         _check_resources(resources)
         run_studies(board, place, Ledger(place.results), stop, resources, scratch)
         given = told_place(place, stop)
-        # else workers start one after the other
-        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
         tuner = tune.Tuner(
             tune.with_resources(Worker, resources.bundle),
             tune_config=tune.TuneConfig(
@@ -103,10 +103,28 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        tuner.fit()
+        with _all_at_once():
+            tuner.fit()
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _all_at_once() -> Iterator[None]:
+    """All workers start together, where Tune would wait for one before it starts the next; studies keep Tune's way."""
+    before = os.environ.get(_PENDING)
+    os.environ[_PENDING] = "1000"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_PENDING]
+        else:
+            os.environ[_PENDING] = before
+
+
+_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
 
 
 def _start_ray(address: str | None) -> None:
