@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("HARNESS_DATA", "data")))
     parser.add_argument("--photographs", default="imagenette", help="a folder of photographs under the data folder")
     parser.add_argument("--pixels", type=int, default=64)
-    parser.add_argument("--images", type=int, default=320)
+    parser.add_argument("--images", type=int, default=192)
     parser.add_argument("--epochs", type=int, default=3)
     given = parser.parse_args()
     pixels, images, epochs = (32, 64, 2) if given.quick else (given.pixels, given.images, given.epochs)
