@@ -161,6 +161,11 @@ def main() -> None:
         f"{torch.__version__}, commit {(sha or 'unknown')[:12]}.\n"
     )
     print(page(*runs))
+    print(
+        "\nA gradient is the sum of two, which is the same in either order. Running statistics are put together once an "
+        "epoch,\nwith other roundings. The last columns are one process whose batch norm sees whole batches: another "
+        "training, for the scale.\nSeconds are of a machine that had other work."
+    )
 
 
 if __name__ == "__main__":
