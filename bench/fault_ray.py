@@ -114,12 +114,12 @@ def _driver(world: World, results: Path) -> BaseProcess:
 def _family_at_work(driver: BaseProcess, results: Path) -> dict[int, str]:
     """All processes of a driver, once one of them runs a stage or the driver has ended."""
 
-    def found() -> dict[int, str] | None:
+    def found() -> list[dict[int, str]]:
         family = family_of(driver.pid) if driver.is_alive() else {}
-        return family if family.keys() & set(working(results)) or not driver.is_alive() else None
+        return [family] if family.keys() & set(working(results)) or not driver.is_alive() else []
 
-    until(lambda: found() is not None)
-    return found() or {}
+    [family] = until(found)
+    return dict(family)
 
 
 def _victims(driver: BaseProcess, results: Path, what: str) -> list[int]:

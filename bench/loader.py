@@ -8,6 +8,7 @@ or with those of tensors (v2). Photographs: a folder at 224 pixels, `RandomResiz
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -30,6 +31,9 @@ from harness.paths import data_folder
 
 WORKERS = 2
 BATCHES = (64, 512)
+PASSES = 3
+"""Of ours, each time; one lasts a fraction of a second, so whatever else runs then would show."""
+
 PHOTOGRAPHS = "folder/imagenette"
 BAR = "≥ 10"
 
@@ -98,10 +102,10 @@ def photograph_lines(folder: Path, images: int | None) -> list[Line]:
 def line(
     what: str, how: str, ours: Callable[[], Iterator[Any]], theirs: DataLoader[Any], images: int, bar: str
 ) -> Line:
-    """Images per second of one whole pass of theirs between two of ours, after a pass that warms ours up."""
+    """Images per second: one whole pass of theirs, and the median of passes of ours before and after it."""
     seconds(ours())
-    before, their_seconds, after = seconds(ours()), seconds(theirs), seconds(ours())
-    ours_seconds = (before + after) / 2
+    before, their_seconds = [seconds(ours()) for _ in range(PASSES)], seconds(theirs)
+    ours_seconds = statistics.median([*before, *(seconds(ours()) for _ in range(PASSES))])
     figures = (f"{images / each:,.0f} images/s" for each in (ours_seconds, their_seconds))
     return Line(what, *figures, their_seconds / ours_seconds, bar, f"against {how}")
 

@@ -1,27 +1,31 @@
 """How long `report`, `plan` and `--help` take as suites grow, as a user sees it: whole processes, wall clock.
 
-    python bench/scale.py
+    python -m bench.scale > results/measured/scale.md
 
-Rows are made up (tests/report/made_up.py), so that there can be ten thousand; the report is made of them by
-`report --recorded`. Each figure is the middle one of three runs; the first plan, which counts the network, is left out.
+Compared with bars that are absolute: 3 s + 1 ms a row for a report in its default formats, 1 s for the plan of a
+thousand cells whose network is counted already, 0.5 s for `--help`. Rows are made up (tests/report/made_up.py), so
+that there can be ten thousand; the report is made of them by `report --recorded`. Each figure is the middle one of
+three runs, after one that is left out.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from bench.lines import Line
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from harness.report.recorded import RECORDED, recorded_json  # noqa: E402
-from tests.report.made_up import SHORT, facts, grid  # noqa: E402
-
+RUNS = 3
+COUNTS = (100, 1_000, 10_000)
+PLAN_BAR, HELP_BAR = 1.0, 0.5
 ROWS_A_STRENGTH, DENSE_ROWS = 18, 3
 SUITE = """\
 suite: thousand
@@ -34,51 +38,109 @@ methods:
 """
 
 
-def seconds(*words: str, folder: Path, runs: int = 3) -> float:
-    """The middle of some runs of a command."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+@dataclass(frozen=True)
+class ReportTimes:
+    """Seconds of reports of so many rows.
+
+    Attributes:
+        rows: how many.
+        whole: in the default formats.
+        texts: without pictures.
+        page: the HTML page alone.
+        page_bytes: its size.
+    """
+
+    rows: int
+    whole: float
+    texts: float
+    page: float
+    page_bytes: int
+
+    @property
+    def bar(self) -> float:
+        """What was asked of `whole`, seconds."""
+        return 3 + self.rows * 1e-3
+
+
+def seconds(*words: str, folder: Path, runs: int = RUNS) -> float:
+    """The middle of some runs of a command after a first one that warms the caches of files and of compiled modules."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {"PYTHONPATH": str(ROOT)}
     found = []
-    for _ in range(runs):
+    for _ in range(runs + 1):
         began = time.perf_counter()
         subprocess.run(
             [sys.executable, "-m", "harness", *words], cwd=folder, env=environment, check=True, capture_output=True
         )
         found.append(time.perf_counter() - began)
-    return statistics.median(found)
+    return statistics.median(found[1:])
 
 
-def report_line(count: int, folder: Path) -> str:
-    """The line of one number of rows: report in the default formats, the page, and its size."""
+def report_times(count: int, folder: Path, runs: int = RUNS) -> ReportTimes:
+    """Times of about so many rows; the files are made in `folder`."""
+    from harness.report.recorded import RECORDED, recorded_json
+    from tests.report.made_up import SHORT, facts, grid
+
     strengths = tuple(1e-6 * number for number in range(1, (count - DENSE_ROWS) // ROWS_A_STRENGTH + 1))
     rows = grid(strengths, recipe=SHORT, factor=19.9)
     here = folder / str(count)
     here.mkdir()
     (here / RECORDED).write_text(recorded_json(rows, facts(recipe=SHORT)))
-    runs = 3 if count < 5000 else 1
     words = ("report", "--recorded", str(here), "--into", str(here / "made"))
     whole = seconds(*words, folder=folder, runs=runs)
-    text = seconds(*words, "--format", "md,latex,csv", folder=folder, runs=runs)
+    texts = seconds(*words, "--format", "md,latex,csv", folder=folder, runs=runs)
     page = seconds(*words, "--format", "html", folder=folder, runs=runs)
-    size = (here / "made" / "report.html").stat().st_size
-    return f"| {len(rows):,} | {whole:.2f} | {text:.2f} | {3 + len(rows) * 1e-3:.2f} | {page:.2f} | {size / 1e6:.1f} |"
+    return ReportTimes(len(rows), whole, texts, page, (here / "made" / "report.html").stat().st_size)
+
+
+def plan_seconds(folder: Path, runs: int = RUNS) -> float:
+    """The plan of a thousand cells; the first run, which counts the network, is left out."""
+    budgets = ", ".join(f"{(index + 1) / 101:.4f}" for index in range(100))
+    (folder / "thousand.yaml").write_text(SUITE.format(budgets=budgets))
+    return seconds("plan", "thousand.yaml", folder=folder, runs=runs)
+
+
+def measure(quick: bool) -> list[Line]:
+    """One line a number of rows, one for `plan`, one for `--help`; ratios are parts of the bar."""
+    runs = 1 if quick else RUNS
+    lines = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for count in COUNTS[:1] if quick else COUNTS:
+            found = report_times(count, folder, runs)
+            note = f"without pictures {found.texts:.2f} s; page {found.page:.2f} s, {found.page_bytes / 1e6:.1f} MB"
+            lines.append(_line(f"report of {found.rows:,} rows", found.whole, found.bar, note))
+        lines.append(_line("plan of 1,000 cells, warm", plan_seconds(folder, runs), PLAN_BAR))
+        lines.append(_line("--help", seconds("--help", folder=folder, runs=runs), HELP_BAR))
+    return lines
+
+
+def _line(what: str, took: float, bar: float, note: str = "") -> Line:
+    return Line(what, f"{took:.2f} s", "–", took / bar, f"≤ {bar:.2f} s", note)
 
 
 def main() -> None:
     """Prints the page."""
+    argparse.ArgumentParser(prog="python -m bench.scale", description=main.__doc__).parse_args()
     print("# How commands grow\n")
-    print("What `python bench/scale.py` prints; seconds of whole processes. The bar of a report is 3 s + 1 ms a row.\n")
-    print("| rows | `report` | without pictures | bar | `--format html` | page (MB) |")
+    print(
+        f"What `python -m bench.scale` printed on {len(os.sched_getaffinity(0))} cores; seconds of whole processes. "
+        "The bar of a report is 3 s + 1 ms a row.\n"
+    )
+    print("| rows | `report` | bar | without pictures | `--format html` | page (MB) |")
     print("|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for count in (100, 1_000, 10_000):
-            print(report_line(count, folder), flush=True)
-        budgets = ", ".join(f"{(index + 1) / 101:.4f}" for index in range(100))
-        (folder / "thousand.yaml").write_text(SUITE.format(budgets=budgets))
-        seconds("plan", "thousand.yaml", folder=folder, runs=1)
-        print("\n| command | seconds |\n|---|---:|")
-        print(f"| `plan` of 1,000 cells | {seconds('plan', 'thousand.yaml', folder=folder):.2f} |")
-        print(f"| `--help` | {seconds('--help', folder=folder):.2f} |")
+        for count in COUNTS:
+            found = report_times(count, folder)
+            print(
+                f"| {found.rows:,} | {found.whole:.2f} | {found.bar:.2f} | {found.texts:.2f} | {found.page:.2f} | "
+                f"{found.page_bytes / 1e6:.1f} |",
+                flush=True,
+            )
+        print("\n| command | seconds | bar |\n|---|---:|---:|")
+        print(f"| `plan` of 1,000 cells | {plan_seconds(folder):.2f} | {PLAN_BAR:.2f} |")
+        print(f"| `--help` | {seconds('--help', folder=folder):.2f} | {HELP_BAR:.2f} |")
 
 
 if __name__ == "__main__":

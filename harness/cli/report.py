@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,20 +76,33 @@ def report(
         raise UserError(
             "which suite? `report SUITE`, `report --recorded FOLDER`, or `report --check` for all committed"
         )
-    rows, facts, folder = (
-        of_recorded(recorded) if recorded is not None else of_suite(suite or "", profile, set_, results)
-    )
-    if check:
-        from harness.report.check import check_report
+    with _uncollected():
+        rows, facts, folder = (
+            of_recorded(recorded) if recorded is not None else of_suite(suite or "", profile, set_, results)
+        )
+        if check:
+            from harness.report.check import check_report
 
-        _told([check_report(into or folder, rows, facts)])
-        return
-    if as_json:
-        print(json.dumps(report_json(rows, facts), indent=2))
-        return
-    ran = run_command(suite, results, profile, set_ or []) if suite is not None else ()
-    for path in _written(rows, facts, into or folder, formats, folder.parent if recorded is None else None, ran):
-        print(path)
+            _told([check_report(into or folder, rows, facts)])
+        elif as_json:
+            print(json.dumps(report_json(rows, facts), indent=2))
+        else:
+            ran = run_command(suite, results, profile, set_ or []) if suite is not None else ()
+            stored = folder.parent if recorded is None else None
+            for path in _written(rows, facts, into or folder, formats, stored, ran, beside=True):
+                print(path)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Within it, no cycles are looked for: ten thousand rows are millions of objects without any."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def run_command(suite: str, results: Path | None, profile: str | None, overrides: list[str]) -> tuple[str, ...]:
@@ -170,15 +185,16 @@ def _written(
     formats: list[str],
     results: Path | None,
     command: tuple[str, ...] = (),
+    beside: bool = False,
 ) -> list[Path]:
     """Writes a report, and with its data the hits that are stored in `results`; gives the files' paths.
 
-    `command` is what runs the suite, where it is known.
+    `command` is what runs the suite, where it is known; `beside` lets processes be forked.
     """
     from harness.report.hits import record_hits
     from harness.report.write import write_report
 
-    paths = write_report(rows, facts, folder, formats, command)
+    paths = write_report(rows, facts, folder, formats, command, beside)
     hits = record_hits(rows, results, folder) if results is not None and "csv" in formats else None
     return [*paths, hits] if hits is not None else paths
 

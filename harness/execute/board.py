@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.execute.job import Job, Report
-from harness.execute.ranks import Ranks
+from harness.execute.longest_way import LongestWays
 from harness.plan.stages import Chain, Stage, chain_of
 from harness.store.leases import live
 from harness.store.ledger import Ledger
@@ -154,5 +154,5 @@ class Board:
 
         That is their own to its end, or to the stage that decides, and on through a cell that waits for it.
         """
-        ranks = Ranks(self.cells, {cell.label: self._chain(cell) for cell in self.cells})
+        ranks = LongestWays(self.cells, {cell.label: self._chain(cell) for cell in self.cells})
         return sorted((cell.label for cell in self.cells), key=lambda label: -ranks[label])

@@ -41,7 +41,7 @@ def pristine(key: str) -> Iterator[list[str]]:
     before = {name: read() for name, (read, _) in _SETTINGS.items()}
     generators = torch.get_rng_state(), np.random.get_state(), random.getstate()
     seed = derive(0, "global generators", key)
-    torch.manual_seed(seed)
+    _seed_torch(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
     try:
@@ -75,6 +75,13 @@ def still_answers(device: str) -> bool:
         return True
     except RuntimeError:
         return False
+
+
+def _seed_torch(seed: int) -> None:
+    if torch.backends.cuda.is_built():
+        torch.manual_seed(seed)
+    else:  # the same without milliseconds for accelerators that this torch has not
+        torch.default_generator.manual_seed(seed)
 
 
 def _now(read: Callable[[], Any]) -> Any:

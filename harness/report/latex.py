@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -59,6 +60,9 @@ _LETTERS = {
     "σ": r"$\sigma$",
     "τ": r"$\tau$",
 }
+_TRANSLATED = str.maketrans(_LETTERS)
+_KNOWN = re.compile(f"[ -~{re.escape(''.join(_LETTERS))}]*")
+"""Letters that stand for themselves or in the list above, each alone: no tilde follows one."""
 _LABEL = set(string.ascii_letters + string.digits + "-:")
 _LATIN = range(0xA1, 0x180)
 _WITHOUT_GLYPH = set("¤¦©ª¬®°¯²³´¶·¸¹º¼½¾÷ĦħĸĿŀŉŦŧſµ¢¥")
@@ -66,6 +70,8 @@ _WITHOUT_GLYPH = set("¤¦©ª¬®°¯²³´¶·¸¹º¼½¾÷ĦħĸĿŀŉŦŧſ
 
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is, on one line; a letter that its usual fonts lack becomes its code point."""
+    if _KNOWN.fullmatch(text):  # nearly all cells of a table
+        return " ".join(text.split()).translate(_TRANSLATED)
     joined = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return "".join(_letter(letter) for letter in _combined(joined))
 

@@ -10,14 +10,14 @@ from harness.report.facts import SuiteFacts
 from harness.report.table import Table
 
 _SPECIAL = re.compile(r"([\\`*_\[\]{}|#~$!])")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is, on one line, whatever is in it."""
-    joined = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    safe = "".join(_ENTITIES.get(letter, letter) for letter in joined)
-    return _SPECIAL.sub(r"\\\1", safe)
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()).translate(_ENTITIES))
 
 
 def markdown(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.report.choices_plot import choices
@@ -28,10 +30,11 @@ CAPTIONS = {
 }
 
 
-def figures(table: Table, facts: SuiteFacts) -> dict[str, Figure]:
-    """{name: figure} of all pictures that the measured rows can fill; to be called within `figure.settings()`."""
-    found = {f"pareto_{axis}": pareto(table, axis, facts) for axis in facts.x}
-    found["pareto_latency"] = pareto(table, "latency", facts)
-    found |= {"widths": widths(table), "choices": choices(table), "gates": gates(table)}
-    found |= {"curves": curves(table), "cost": cost(table, facts)}
-    return {name: figure for name, figure in found.items() if figure is not None}
+def figures(table: Table, facts: SuiteFacts) -> dict[str, Callable[[], Figure | None]]:
+    """{name: what draws it, if the measured rows can fill it}, to be called within `figure.settings()`."""
+    found: dict[str, Callable[[], Figure | None]] = {
+        f"pareto_{axis}": partial(pareto, table, axis, facts) for axis in facts.x
+    }
+    found["pareto_latency"] = partial(pareto, table, "latency", facts)
+    found |= {"widths": partial(widths, table), "choices": partial(choices, table), "gates": partial(gates, table)}
+    return found | {"curves": partial(curves, table), "cost": partial(cost, table, facts)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from harness.report import notes, numbers
 from harness.report.blocks import Block, Letters, Line
@@ -23,61 +24,120 @@ from harness.store.studies import StudyRecord
 
 @dataclass(frozen=True)
 class Table:
-    """What a suite found for one backbone.
+    """What a suite found for one backbone; what is not asked for is not worked out.
 
     Attributes:
         backbone: its name.
-        title: backbone and data set, for people.
-        entries: one a printed line of our own, in the order printed.
-        above: what comes before the table.
-        main: the table itself; published rows among ours where they are comparable.
-        fair: lines of equal budget side by side; None where no two compete.
-        paired: one block for each method that others are compared with.
-        published: the published rows' own block, where they are not comparable.
+        rows: all of the backbone, in the suite's order.
+        facts: of the suite.
         quoted: all published rows.
-        differences: behind `paired`.
-        fair_lines: behind `fair`.
-        chosen: what each point kept of a supernet; empty for other networks.
-        studied: one block for each study that lines rest on.
-        studies: behind `studied`.
+        reasons: why published rows cannot stand among ours; empty where they can.
     """
 
     backbone: str
-    title: str
-    entries: tuple[Entry, ...]
-    above: tuple[str, ...]
-    main: Block
-    fair: Block | None
-    paired: tuple[Block, ...]
-    published: Block | None
+    rows: tuple[Row, ...]
+    facts: SuiteFacts
     quoted: tuple[PublishedRow, ...]
-    differences: tuple[Difference, ...]
-    fair_lines: FairTable | None = None
-    chosen: tuple[Choices, ...] = ()
-    studied: tuple[Block, ...] = ()
-    studies: tuple[StudyRecord, ...] = ()
+    reasons: tuple[str, ...]
+
+    @cached_property
+    def title(self) -> str:
+        """Backbone and data set, for people."""
+        return f"{self.facts.backbone_title(self.backbone)} on {self.facts.data_title}"
+
+    @cached_property
+    def _found(self) -> list[Entry]:
+        order = sorted_by_held_out if self.facts.rows == "held_out" else sorted_by_cost
+        return order(entries(self.rows, self.facts))
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """One a printed line of our own, in the order printed."""
+        return tuple(entry for entry in self._found if entry.done or entry.failed)
+
+    @cached_property
+    def above(self) -> tuple[str, ...]:
+        """What comes before the table."""
+        return notes.above(self.rows, [entry for entry in self._found if not (entry.done or entry.failed)])
+
+    @cached_property
+    def _cuts_differ(self) -> bool:
+        return notes.common_cuts(self.entries) is None
 
     def title_of(self, entry: Entry) -> str:
         """What a picture calls an entry: its title, and what may be cut if the lines differ in that."""
-        alike = entry.is_whole or notes.common_cuts(self.entries) is not None
+        alike = entry.is_whole or not self._cuts_differ
         return " ".join((entry.title if alike else f"{entry.title} ({entry.cuts})").split())
 
     @property
     def beside(self) -> tuple[PublishedRow, ...]:
         """The published rows that may stand among ours."""
-        return self.quoted if self.published is None else ()
+        return () if self.reasons else self.quoted
+
+    @cached_property
+    def _lettered(self) -> tuple[Block, dict[int, tuple[str, ...]], Block | None]:
+        """The main block, {grid point: its marks}, and the block of published rows, whose letters go on."""
+        letters = Letters()
+        main = _main(self.entries, self.facts, self.quoted, not self.reasons, letters)
+        marks = {entry.point: tuple(map(letters.letter, notes.footnotes(entry))) for entry in self.entries}
+        return main, marks, _apart(self.quoted, self.reasons, self.facts, letters) if self.reasons else None
+
+    @property
+    def main(self) -> Block:
+        """The table itself; published rows among ours where they are comparable."""
+        return self._lettered[0]
+
+    @property
+    def published(self) -> Block | None:
+        """The published rows' own block, where they are not comparable."""
+        return self._lettered[2]
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """Each entry that has a partner, compared with it seed by seed."""
+        return tuple(differences(self.entries))
+
+    @cached_property
+    def paired(self) -> tuple[Block, ...]:
+        """One block for each method that others are compared with."""
+        return _paired(self.differences, self.facts, self._cuts_differ)
+
+    @cached_property
+    def fair_lines(self) -> FairTable | None:
+        """Lines of equal budget side by side; None where no two compete."""
+        return fair_table(self.entries)
+
+    @cached_property
+    def fair(self) -> Block | None:
+        """`fair_lines` as text."""
+        return fair_block(self.fair_lines, self._lettered[1], self._cuts_differ) if self.fair_lines else None
+
+    @cached_property
+    def studies(self) -> tuple[StudyRecord, ...]:
+        """The studies that lines rest on."""
+        return tuple(studies(self.rows))
+
+    @cached_property
+    def studied(self) -> tuple[Block, ...]:
+        """One block for each of `studies`."""
+        return study_blocks(self.rows, self.facts)
+
+    @cached_property
+    def chosen(self) -> tuple[Choices, ...]:
+        """What each point kept of a supernet; empty for other networks."""
+        return tuple(choices(self.entries, marked_cuts=self._cuts_differ))
 
     @property
     def footnotes(self) -> tuple[tuple[str, str], ...]:
         """(letter, text) of the main block."""
         return self.main.footnotes
 
-    @property
+    @cached_property
     def choices(self) -> tuple[Block, ...]:
         """One block for each of `chosen`."""
         return choice_blocks(self.chosen)
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """All that comes after the main block, in the order printed."""
         fair = (self.fair,) if self.fair is not None else ()
@@ -99,32 +159,8 @@ def tables(rows: Sequence[Row], facts: SuiteFacts) -> list[Table]:
 
 
 def _table(backbone: str, rows: Sequence[Row], facts: SuiteFacts, published: list[PublishedRow]) -> Table:
-    order = sorted_by_held_out if facts.rows == "held_out" else sorted_by_cost
-    found = order(entries(rows, facts))
-    shown = [entry for entry in found if entry.done or entry.failed]
     reasons = not_comparable(facts, backbone, published) if published else ()
-    compared = differences(shown)
-    letters = Letters()
-    cuts_differ = notes.common_cuts(shown) is None
-    main = _main(shown, facts, published, not reasons, letters)
-    marks = {entry.point: tuple(map(letters.letter, notes.footnotes(entry))) for entry in shown}
-    fair = fair_table(shown)
-    return Table(
-        backbone=backbone,
-        title=f"{facts.backbone_title(backbone)} on {facts.data_title}",
-        entries=tuple(shown),
-        above=notes.above(rows, [entry for entry in found if not (entry.done or entry.failed)]),
-        main=main,
-        fair=fair_block(fair, marks, cuts_differ) if fair is not None else None,
-        paired=_paired(compared, facts, cuts_differ),
-        published=_apart(published, reasons, facts, letters) if reasons else None,
-        quoted=tuple(published),
-        differences=tuple(compared),
-        fair_lines=fair,
-        chosen=tuple(choices(shown, marked_cuts=cuts_differ)),
-        studied=study_blocks(rows, facts),
-        studies=tuple(studies(rows)),
-    )
+    return Table(backbone, tuple(rows), facts, tuple(published), tuple(reasons))
 
 
 def _main(

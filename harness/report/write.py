@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.errors import UserError, unknown
 from harness.report import records
+from harness.report.beside import Helpers, helpers
 from harness.report.facts import SuiteFacts
 from harness.report.latex import latex
 from harness.report.markdown import choices_markdown, markdown
@@ -17,6 +19,9 @@ from harness.report.recorded import RECORDED, recorded_json
 from harness.report.table import Table, tables
 from harness.store.atomic import write_bytes
 from harness.store.rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PICTURE_FORMATS: tuple[Literal["png", "pdf"], ...] = ("png", "pdf")
 DEFAULT_FORMATS = ("md", "latex", "csv", *PICTURE_FORMATS)
@@ -32,6 +37,7 @@ def write_report(
     folder: Path,
     formats: Sequence[str] = DEFAULT_FORMATS,
     command: Sequence[str] = (),
+    beside: bool = False,
 ) -> list[Path]:
     """Writes the report's files and gives their paths.
 
@@ -48,6 +54,7 @@ def write_report(
         folder: where the files go; made if it is not there.
         formats: which; the report shows the pictures that are written with it.
         command: the words of what runs the suite, for the page; empty where it is not known.
+        beside: whether pictures and texts may be made in processes forked beside this one; the files are the same.
 
     Raises:
         UserError: a format is unknown, a published table does not exist, or a file cannot be written.
@@ -57,15 +64,41 @@ def write_report(
         if name not in FORMATS:
             raise UserError(unknown("format", name, FORMATS))
     made = tables(rows, facts)
-    files: dict[str, bytes] = {}
-    pictures = _pictures(made, facts, [kind for kind in PICTURE_FORMATS if kind in wanted], files)
-    texts = report_texts(made, rows, facts, pictures)
-    files |= {name: text().encode() for name, (kind, text) in texts.items() if kind in wanted}
-    if "html" in wanted:
-        files["report.html"] = page(rows, made, facts, command).encode()
+    with helpers(beside) as helped:
+        kinds = [kind for kind in PICTURE_FORMATS if kind in wanted]
+        if kinds:
+            for table in made:
+                _ = table.entries  # which all that follows needs: worked out before anything is forked
+        drawn: Callable[[], dict[str, bytes]] = dict
+        told: Callable[[], dict[str, bytes]] = dict
+        if kinds:
+            drawn = helped.begin(lambda: _drawn(made, facts, kinds, helped))
+        if "csv" in wanted:
+            told = helped.begin(lambda: {name: text().encode() for name, text in row_texts(rows, facts).items()})
+        for table in made:
+            _ = table.blocks  # beside the pictures, whose names the texts wait for
+        html = {"report.html": page(rows, made, facts, command).encode()} if "html" in wanted else {}
+        files = drawn()
+        pictures = {kind: _named(files, made, kind) for kind in kinds}
+        texts = report_texts(made, rows, facts, pictures)
+        early = told()
+        for name, (kind, text) in texts.items():
+            if kind in wanted:
+                files[name] = early[name] if name in early else text().encode()
+        files |= html
     for name, content in files.items():
         write_bytes(folder / name, content)
     return [folder / name for name in files]
+
+
+def row_texts(rows: Sequence[Row], facts: SuiteFacts) -> dict[str, Callable[[], str]]:
+    """{file name: what makes its content} of the texts that need no table."""
+    return {
+        "rows.csv": lambda: records.rows_csv(rows),
+        "rows.jsonl": lambda: records.rows_jsonl(rows),
+        "curves.csv": lambda: records.curves_csv(rows),
+        RECORDED: lambda: recorded_json(rows, facts),
+    }
 
 
 def report_texts(
@@ -84,10 +117,7 @@ def report_texts(
         "report.tex": ("latex", lambda: latex(made, facts, pictures.get("pdf") or pictures.get("png"))),
         "table.csv": ("csv", lambda: records.table_csv(made)),
         "differences.csv": ("csv", lambda: records.differences_csv(made)),
-        "rows.csv": ("csv", lambda: records.rows_csv(rows)),
-        "rows.jsonl": ("csv", lambda: records.rows_jsonl(rows)),
-        "curves.csv": ("csv", lambda: records.curves_csv(rows)),
-        RECORDED: ("csv", lambda: recorded_json(rows, facts)),
+        **{name: ("csv", text) for name, text in row_texts(rows, facts).items()},
     }
     if any(table.fair_lines is not None for table in made):
         texts["fair.csv"] = ("csv", lambda: records.fair_csv(made))
@@ -103,15 +133,20 @@ def report_texts(
 
 def pictures_in(folder: Path, made: Sequence[Table]) -> dict[str, Pictures]:
     """The pictures of a report that was written: {format: {backbone: [(caption, file name)]}}."""
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return {kind: found for kind in PICTURE_FORMATS if (found := _named(there, made, kind))}
+
+
+def _named(there: Container[str], made: Sequence[Table], kind: str) -> Pictures:
+    """The pictures of one format among files: {backbone: [(caption, file name)]}."""
     from harness.report.plots import CAPTIONS
 
-    found: dict[str, Pictures] = {}
-    for kind in PICTURE_FORMATS:
-        for table in made:
-            for name, caption in CAPTIONS.items():
-                file = f"{name}{_suffix(table, made)}.{kind}"
-                if (folder / file).is_file():
-                    found.setdefault(kind, {}).setdefault(table.backbone, []).append((caption, file))
+    found: Pictures = {}
+    for table in made:
+        for name, caption in CAPTIONS.items():
+            file = f"{name}{_suffix(table, made)}.{kind}"
+            if file in there:
+                found.setdefault(table.backbone, []).append((caption, file))
     return found
 
 
@@ -120,21 +155,25 @@ def _suffix(table: Table, made: Sequence[Table]) -> str:
     return "_" + re.sub(r"[^\w.-]", "-", table.backbone, flags=re.ASCII) if len(made) > 1 else ""
 
 
-def _pictures(
-    made: Sequence[Table], facts: SuiteFacts, kinds: Sequence[Literal["png", "pdf"]], files: dict[str, bytes]
-) -> dict[str, Pictures]:
-    """Draws all pictures into `files` and gives {format: {backbone: [(caption, file name)]}}."""
-    if not kinds:
-        return {}
-    from harness.report.figure import rendered, settings
-    from harness.report.plots import CAPTIONS, figures
+def _drawn(
+    made: Sequence[Table], facts: SuiteFacts, kinds: Sequence[Literal["png", "pdf"]], helped: Helpers
+) -> dict[str, bytes]:
+    """{file name: content} of all pictures, table by table."""
+    # What all pictures need is imported before they are shared out.
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_pdf  # noqa: F401
 
-    found: dict[str, Pictures] = {kind: {} for kind in kinds}
+    from harness.report.figure import rendered, settings
+    from harness.report.plots import figures
+
+    def saved(draw: Callable[[], Figure | None], stem: str) -> dict[str, bytes]:
+        figure = draw()
+        return {f"{stem}.{kind}": rendered(figure, kind) for kind in kinds} if figure is not None else {}
+
     with settings():
-        for table in made:
-            for name, figure in figures(table, facts).items():
-                for kind in kinds:
-                    file = f"{name}{_suffix(table, made)}.{kind}"
-                    files[file] = rendered(figure, kind)
-                    found[kind].setdefault(table.backbone, []).append((CAPTIONS[name], file))
-    return found
+        jobs = [
+            partial(saved, draw, f"{name}{_suffix(table, made)}")
+            for table in made
+            for name, draw in figures(table, facts).items()
+        ]
+        return {name: content for part in helped.share(jobs) for name, content in part.items()}

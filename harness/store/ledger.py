@@ -207,13 +207,12 @@ class Ledger:
 
     def _sound(self, event: Event) -> Told:
         """The payload of a "done" or a "failed", once it is sure that it can be used."""
-        whose = f"what the ledger {self._folder} holds of the {event.kind} stage {event.key[:12]}"
-        payload = Told(event.payload, event.kind, whose)
+        payload = Told(event.payload, event.kind, event.key, self._folder)
         if id(event) in self._proved:
             return payload
         wrong = failure_fault(payload) if event.event == "failed" else fault(event.kind, payload)
         if wrong is not None:
-            raise UserError(f"{whose} cannot be used: {one_line(wrong)}")
+            raise UserError(f"{payload.whose} cannot be used: {one_line(wrong)}")
         self._proved[id(event)] = event
         return payload
 

@@ -6,9 +6,12 @@ Digests tell damage, not intent: whoever writes a ledger can compute them. What 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from typing_extensions import TypedDict
 
 from harness.errors import UserError
 
@@ -18,13 +21,20 @@ class Told(dict[str, Any]):
 
     Attributes:
         kind: of the stage that told it.
-        whose: the ledger and the stage, in words.
+        key: of the stage.
+        folder: of the ledger.
     """
 
-    def __init__(self, values: Mapping[str, Any], kind: str, whose: str) -> None:
+    def __init__(self, values: Mapping[str, Any], kind: str, key: str, folder: Path) -> None:
         super().__init__(values)
         self.kind = kind
-        self.whose = whose
+        self.key = key
+        self.folder = folder
+
+    @property
+    def whose(self) -> str:
+        """The ledger and the stage, in words."""
+        return f"what the ledger {self.folder} holds of the {self.kind} stage {self.key[:12]}"
 
     def __missing__(self, name: str) -> Any:
         raise UserError(f"{self.whose} does not say {name!r}: it is damaged")
@@ -37,7 +47,7 @@ class Told(dict[str, Any]):
         """
         if self.kind not in _STAGES:
             raise UserError(f"{self.whose} was not told by a stage: it is damaged")
-        return Told({name: self[name] for name in self if name in Done.model_fields}, self.kind, self.whose)
+        return Told({name: self[name] for name in self if name in _KNOWN}, self.kind, self.key, self.folder)
 
 
 _STAGES = ("dense", "compress", "trim", "finetune", "choose", "measure")
@@ -95,43 +105,15 @@ class Search(_Whole):
     seconds: Seconds = 0.0
 
 
-class Done(_Told):
-    """A stage of any kind; what it does not tell has the value that rows take for it."""
+class Done(TypedDict, total=False):
+    """A stage of any kind."""
 
-    cell: str = ""
-    epochs: Count = 0
-    training_macs: Count = 0
-    train_images: Count | None = None
-    seconds: Seconds = 0.0
-    curve: list[Point] = []
-    macs: Count = 0
-    params: Count = 0
-    target: Count | None = None
-    metric: Literal["macs", "params"] = "macs"
-    widths: dict[str, Size] = {}
-    cuttable: list[str] = []
-    notes: list[str] = []
-    search: Search = Search()
-    chosen: str = ""
-    top1: Share = 0.0
-    top5: Share = 0.0
-    provenance: dict[str, Any] = {}
-
-
-class Decided(Done):
-    """A stage that decides which channels stay."""
-
-    macs: Positive
-    params: Positive
-    widths: dict[str, Size]
-    cuttable: list[str]
-
-
-class Measured(Done):
-    """A stage that measures."""
-
-    top1: Share
-    top5: Share
+    cell: str
+    epochs: Count
+    training_macs: Count
+    train_images: Count | None
+    seconds: Seconds
+    curve: list[Point]
     macs: Positive
     params: Positive
     paper_flops: Positive
@@ -140,6 +122,27 @@ class Measured(Done):
     dense_params: Positive
     dense_paper_flops: Positive
     dense_paper_params: Positive
+    target: Count | None
+    metric: Literal["macs", "params"]
+    widths: dict[str, Size]
+    cuttable: list[str]
+    notes: list[str]
+    search: Search
+    chosen: str
+    top1: Share
+    top5: Share
+    provenance: dict[str, Any]
+
+
+_KNOWN = frozenset(Done.__annotations__)
+_DECIDED = ("macs", "params", "widths", "cuttable")
+_COSTS = ("macs", "params", "paper_flops", "paper_params")
+_NEEDED = {
+    "compress": _DECIDED,
+    "trim": _DECIDED,
+    "measure": ("top1", "top5", *_COSTS, *(f"dense_{cost}" for cost in _COSTS)),
+}
+"""{kind of a stage: what it must tell}."""
 
 
 class Bill(_Told):
@@ -217,19 +220,14 @@ class Failed(_Told):
     message: str = ""
 
 
-_KINDS: dict[str, type[BaseModel]] = {
-    "compress": Decided,
-    "trim": Decided,
-    "measure": Measured,
-    "trial": EndedTrial,
-    "study": EndedStudy,
-    "latency": Timed,
-}
+_FORMS: dict[str, Any] = {"trial": EndedTrial, "study": EndedStudy, "latency": Timed}
+"""{kind: what it tells}; all others are stages."""
 
 
 def fault(kind: str, told: Mapping[str, Any]) -> str | None:
     """What is wrong with the result of a stage of a kind, in a few words; None if it can be used."""
-    return _fault(_KINDS.get(kind, Done), told)
+    missing = next((name for name in _NEEDED.get(kind, ()) if name not in told), None)
+    return f"{missing} is missing" if missing is not None else _fault(_FORMS.get(kind, Done), told)
 
 
 def failure_fault(told: Mapping[str, Any]) -> str | None:
@@ -237,10 +235,15 @@ def failure_fault(told: Mapping[str, Any]) -> str | None:
     return _fault(Failed, told)
 
 
-def _fault(form: type[BaseModel], told: Mapping[str, Any]) -> str | None:
+def _fault(form: Any, told: Mapping[str, Any]) -> str | None:
     try:
-        form.model_validate(told)
+        _adapter(form).validate_python(told, strict=True)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return None
+
+
+@cache
+def _adapter(form: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(form)

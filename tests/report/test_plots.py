@@ -48,7 +48,8 @@ def _report_settings() -> Iterator[None]:
 
 def drawn(rows: list[Row], **changes: object) -> dict[str, Figure]:
     suite = facts(**changes)
-    return figures(tables(rows, suite)[0], suite)
+    found = {name: draw() for name, draw in figures(tables(rows, suite)[0], suite).items()}
+    return {name: figure for name, figure in found.items() if figure is not None}
 
 
 def picture(name: str, rows: list[Row], **changes: object) -> Figure:

@@ -46,22 +46,22 @@ def with_name(place: str, name: str) -> str:
     return SUITE.replace(old, new)
 
 
-@pytest.mark.parametrize(
-    "place", ["suite", "dataset", "folder", "backbone", "method", "profile", "published", "recipe"]
-)
-@pytest.mark.parametrize("name", NAMES)
+PLACES = ["suite", "dataset", "folder", "backbone", "method", "profile", "published", "recipe"]
+# Three words with strokes between them are a reference to a table, looked up among those that ship.
+CASES = [(place, name) for place in PLACES for name in NAMES if (place, name) != ("published", "../../x")]
+
+
+@pytest.mark.parametrize(("place", "name"), CASES)
 def test_a_name_that_leads_elsewhere_is_one_line_and_nothing_is_written(tmp_path: Path, place: str, name: str) -> None:
     at = tmp_path / "a" / "b" / "c"
     at.mkdir(parents=True)
     (at / "tiny.yaml").write_text(with_name(place, name), encoding="utf-8")
     before = files(tmp_path)
-    for words in (("plan", "tiny.yaml"), ("run", "tiny.yaml", "--executor", "inline", "--dry-run")):
-        called = call(at, *words)
-        # Three words with strokes between them are a reference to a table, looked up among those that ship.
-        assert called.status == 2 or (place, name) == ("published", "../../x")
-        assert "Traceback" not in called.err
-        assert all(sign.isprintable() or sign == "\n" for sign in called.err)
-        assert len(called.err) < 3000
+    called = call(at, "run", "tiny.yaml", "--executor", "inline")
+    assert called.status == 2
+    assert "Traceback" not in called.err
+    assert all(sign.isprintable() or sign == "\n" for sign in called.err)
+    assert len(called.err) < 3000
     assert files(tmp_path) == before
     assert not Path("/tmp/trust-x").exists()
 

@@ -113,9 +113,10 @@ def test_the_search_passes_over_what_is_harmless(source: str) -> None:
     assert faults(source) == []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: "/".join(path.parts[-2:]))
-def test_no_source_runs_data(path: Path) -> None:
-    assert faults(path.read_text(encoding="utf-8")) == []
+def test_no_source_runs_data() -> None:
+    assert len(SOURCES) > 100
+    found = {str(path): faults(path.read_text(encoding="utf-8")) for path in SOURCES}
+    assert {path: told for path, told in found.items() if told} == {}
 
 
 class Payload:

@@ -9,7 +9,7 @@ from harness.plan.stages import Chain, Stage, outline
 from harness.suite.cell import Cell
 
 
-class Ranks:
+class LongestWays:
     """Training MACs on the longest way from each cell's first stage to the end of the run.
 
     A cell's stages that wait for each other are a way. From the stage that decides what is kept it goes on, too,

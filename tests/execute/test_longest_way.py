@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.execute.ranks import Ranks
+from harness.execute.longest_way import LongestWays
 from harness.plan.stages import chain_of
 from harness.suite.cell import Budget, Cell
 from harness.suite.recipe import Epochs, Recipe
@@ -24,7 +24,7 @@ def ranks(*cells: Cell) -> dict[str, float]:
     """By variant, in epochs of training the whole network."""
     chains = {cell.label: chain_of(cell, {}) for cell in cells}
     dense = chains[cells[0].label].stages[0]
-    found = Ranks(cells, chains)
+    found = LongestWays(cells, chains)
     return {cell.variant: found[cell.label] / dense.training_macs * DENSE for cell in cells}
 
 
