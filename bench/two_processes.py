@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("HARNESS_DATA", "data")))
     parser.add_argument("--photographs", default="imagenette", help="a folder of photographs under the data folder")
     parser.add_argument("--pixels", type=int, default=64)
-    parser.add_argument("--images", type=int, default=320)
+    parser.add_argument("--images", type=int, default=192)
     parser.add_argument("--epochs", type=int, default=3)
     given = parser.parse_args()
     pixels, images, epochs = (32, 64, 2) if given.quick else (given.pixels, given.images, given.epochs)
@@ -161,6 +161,11 @@ def main() -> None:
         f"{torch.__version__}, commit {(sha or 'unknown')[:12]}.\n"
     )
     print(page(*runs))
+    print(
+        "\nA gradient is the sum of two, which is the same in either order. Running statistics are put together once an "
+        "epoch,\nwith other roundings. The last columns are one process whose batch norm sees whole batches: another "
+        "training, for the scale.\nSeconds are of a machine that had other work."
+    )
 
 
 if __name__ == "__main__":
