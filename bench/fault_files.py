@@ -52,15 +52,16 @@ def file_faults(world: World) -> list[Fault]:
 
     def damaged_checkpoint() -> Tally:
         survived = injected = 0
-        reference = unbroken_run(write_suite(world.folder / "long", dense=100))
+        reference = unbroken_run(write_suite(world.folder / "long", dense=250))
         suite = reference.suite
         for harm in (flip, cut_off):
             results = world.folder / f"checkpoint-{injected}"
             driver = start(drive, suite, results)
-            [path, *_] = until(lambda results=results: sorted((results / "checkpoints").glob("*/*.safetensors")))
-            time.sleep(world.moments.uniform(0, 0.5))
+            until(lambda results=results: list((results / "checkpoints").glob("*/*.safetensors")))
+            time.sleep(world.moments.uniform(0, 0.3))
             kill(driver.pid)
             driver.join()
+            [path] = (results / "checkpoints").glob("*/epoch.safetensors")
             harm(path)
             injected += 1
             ended = left(start(drive, suite, results)) == 0 and numbers(suite, results) == reference.numbers

@@ -24,7 +24,7 @@ from bench.fault_methods import method_faults
 from bench.fault_processes import process_faults
 from bench.fault_ray import ray_faults
 from tests.faults.faulty import install
-from tests.faults.processes import unbroken_run, write_methods, write_suite
+from tests.faults.processes import unbroken_run, warm_server, write_methods, write_suite
 
 ROOMS: tuple[Callable[[World], list[Callable[[], Tally]]], ...] = (
     process_faults,
@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments [0]")
     options = parser.parse_args(words)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="harness-faults-") as scratch:
+    with warm_server(), tempfile.TemporaryDirectory(prefix="harness-faults-") as scratch:
         folder = Path(scratch)
         plugins = install(folder / "plugins")
         world = World(

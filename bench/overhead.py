@@ -91,7 +91,7 @@ class Spent:
 
 def measure(quick: bool) -> list[Line]:
     """Slot-seconds a cell: two kinds of cells here, two ways to do without the harness."""
-    cells, few = (10, 2) if quick else (100, 12)
+    cells, few = (10, 2) if quick else (100, 8)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         ours = {kind: run(kind, cells, folder / kind) for kind in METHODS}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from harness.cli.options import (
 if TYPE_CHECKING:
     from harness.plan.summary import Totals
     from harness.store.grid import Grid
+    from harness.suite.cell import Cell
     from harness.suite.load import Suite
 
 
@@ -103,6 +106,8 @@ def print_plan(suite: Suite, grid: Grid) -> None:
             f"study {study.name!r} of {study.trial.method}: {study.trials} trials of at most {epochs} epochs "
             f"beside dense training, in none of the sums below"
         )
+    for line in search_lines(chain.cell for chain in grid.chains):
+        print(line)
     sums = summarise(suite, grid)
     done, failed = grid.count("done"), grid.count("failed")
     print()
@@ -121,6 +126,34 @@ def print_plan(suite: Suite, grid: Grid) -> None:
         print("time     unknown: nothing like it was measured on this machine yet")
     else:
         print(f"time     about {duration(sums.seconds)} (longest cell {duration(sums.cell_seconds or 0)})")
+
+
+def search_lines(cells: Iterable[Cell]) -> list[str]:
+    """What width searches train to compare widths, which no stage's epochs hold: one line a method and its parameters.
+
+    A method whose parameters state how many `trials` it makes has a most; of others the network decides.
+    """
+    from harness.method import SearchMethod, SearchParams
+    from harness.registry import method
+
+    counted: Counter[tuple[str, float, int | None]] = Counter()
+    for cell in cells:
+        author = method(cell.method)
+        if issubclass(author, SearchMethod) and cell.scratch is None:
+            params = author.Params.model_validate(cell.params)
+            assert isinstance(params, SearchParams)
+            if params.epochs:
+                counted[cell.method, params.epochs, getattr(params, "trials", None)] += 1
+    lines = []
+    for (name, epochs, trials), searching in counted.items():
+        each = f"{name}: {searching} {'cells' if searching > 1 else 'cell'} trying widths for {epochs:g} epochs each, "
+        most = (
+            f"at most {trials} in a cell, {searching * trials * epochs:,g} epochs in all"
+            if trials is not None
+            else "as many as its network's layers ask for"
+        )
+        lines.append(f"search of {each}{most}, in none of the sums below")
+    return lines
 
 
 def duration(seconds: float) -> str:

@@ -70,6 +70,11 @@ class Report:
     seconds: float = 0.0
     spoiled: bool = False
 
+    @property
+    def worn(self) -> bool:
+        """Whether another process had better go on: a stage that hung was interrupted anywhere, also within torch."""
+        return self.spoiled or self.message.startswith("hung: ")
+
 
 def run_job(job: Job, place: Place, ledger: Ledger, again: bool = True) -> Report:
     """Runs the stages in order; never raises for what a stage or the machine does wrong.

@@ -24,6 +24,7 @@ from harness.execute.packing import limit_memory
 from harness.execute.place import Place
 from harness.execute.ray_environment import check_loopback, on_loopback
 from harness.execute.ray_feeder import REPORT, Feeder
+from harness.execute.ray_servers import ServersWatch
 from harness.execute.ray_study import run_studies
 from harness.execute.ray_worker import Growth, ledger_of, place_of, told_place
 from harness.execute.stop import StopSign
@@ -46,7 +47,7 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Says that it is up; then a whole job a call. Never raises, because that would cost the warm process.
 
-        The process is given up after an error of the GPU, and when it has grown too large.
+        The process is given up after an error of the GPU or a hang, and when it has grown too large.
         """
         if not self._is_up:
             self._is_up = True
@@ -62,7 +63,7 @@ class Worker(tune.Trainable):
             report = Report(job.cell, "stopped") if place.watch.should_stop() else run_job(job, place, ledger)
         except UserError as error:
             report = Report(job.cell, "halted", str(error))
-        given_up = report.spoiled or self._growth.exceeds(place.most_growth)
+        given_up = report.worn or self._growth.exceeds(place.most_growth)
         return {REPORT: json.dumps(asdict(report)), "done": given_up}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -81,30 +82,31 @@ def run_tune(board: Board, place: Place, stop: StopSign, resources: Resources, a
     """
     scratch = Path(tempfile.mkdtemp(prefix="harness-tune-"))
     for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # a lost worker is no news that needs a traceback
     try:
         _start_ray(address)
         _check_resources(resources)
-        run_studies(board, place, Ledger(place.results), stop, resources, scratch)
-        given = told_place(place, stop)
-        tuner = tune.Tuner(
-            tune.with_resources(Worker, resources.bundle),
-            tune_config=tune.TuneConfig(
-                search_alg=Feeder(board, given, stop, resources),
-                num_samples=-1,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-                trial_name_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name="cells",
-                storage_path=str(scratch),
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=0),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
-        with _all_at_once():
-            tuner.fit()
+        with ServersWatch(lambda: shutil.rmtree(scratch, ignore_errors=True)):
+            run_studies(board, place, Ledger(place.results), stop, resources, scratch)
+            given = told_place(place, stop)
+            tuner = tune.Tuner(
+                tune.with_resources(Worker, resources.bundle),
+                tune_config=tune.TuneConfig(
+                    search_alg=Feeder(board, given, stop, resources),
+                    num_samples=-1,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                    trial_name_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name="cells",
+                    storage_path=str(scratch),
+                    verbose=0,
+                    failure_config=tune.FailureConfig(max_failures=0),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            )
+            with _all_at_once():
+                tuner.fit()
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)

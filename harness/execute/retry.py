@@ -7,7 +7,6 @@ from collections.abc import Callable
 from harness.execute.place import Place
 from harness.execute.stages import Outcome
 from harness.plan.stages import Stage
-from harness.suite.recipe import Recipe
 
 OUT_OF_MEMORY = "out of memory"
 
@@ -20,7 +19,7 @@ def micro_batches(stage: Stage) -> list[int]:
 
     None if the stage trains nothing. A micro-batch keeps two images at least, as batch norm needs.
     """
-    if not stage.epochs or "batch" not in stage.config or "accumulate" not in Recipe.model_fields:
+    if not stage.epochs or "batch" not in stage.config:
         return []
     smallest = int(stage.config["batch"]) // int(stage.config.get("accumulate", 1))
     parts, found = 2, []

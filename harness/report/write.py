@@ -69,9 +69,12 @@ def write_report(
         if kinds:
             for table in made:
                 _ = table.entries  # which all that follows needs: worked out before anything is forked
-        drawn = helped.begin(lambda: _drawn(made, facts, kinds, helped)) if kinds else dict[str, bytes]
-        raw = row_texts(rows, facts) if "csv" in wanted else {}
-        told = helped.begin(lambda: {name: text().encode() for name, text in raw.items()}) if raw else dict[str, bytes]
+        drawn: Callable[[], dict[str, bytes]] = dict
+        told: Callable[[], dict[str, bytes]] = dict
+        if kinds:
+            drawn = helped.begin(lambda: _drawn(made, facts, kinds, helped))
+        if "csv" in wanted:
+            told = helped.begin(lambda: {name: text().encode() for name, text in row_texts(rows, facts).items()})
         for table in made:
             _ = table.blocks  # beside the pictures, whose names the texts wait for
         html = {"report.html": page(rows, made, facts, command).encode()} if "html" in wanted else {}
@@ -156,6 +159,10 @@ def _drawn(
     made: Sequence[Table], facts: SuiteFacts, kinds: Sequence[Literal["png", "pdf"]], helped: Helpers
 ) -> dict[str, bytes]:
     """{file name: content} of all pictures, table by table."""
+    # What all pictures need is imported before they are shared out.
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_pdf  # noqa: F401
+
     from harness.report.figure import rendered, settings
     from harness.report.plots import figures
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
     Matrix = NDArray[np.float64]
-    Counts = NDArray[np.int64]
+    Counts = NDArray[np.intp]
 
 Membership = Literal["on", "dominated", "undecided"]
 Points = Sequence[tuple[float, float]]

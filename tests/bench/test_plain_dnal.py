@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-import torch
 from torch import Tensor
 
 from bench.plain_dnal import GatedVgg, Recipe, accuracy, scaled, search, train_weights
@@ -17,7 +15,6 @@ from harness.data.interface import Loader
 from harness.data.seeds import derive
 from harness.execute.network import Decision, fresh_network
 from harness.execute.place import Place
-from methods.dnal import Dnal, DnalParams
 from tests.cells import chain, run
 from tests.execute.small import small
 

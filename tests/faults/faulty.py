@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import torch
 
@@ -102,6 +103,7 @@ class Diverging(Method):
 
     name = "diverging"
     title = "Diverging"
+    takes_budget: ClassVar[Literal["required", "optional", "refused"]] = "optional"
 
     def compress(self, task: Task) -> Compressed:
         task.train(

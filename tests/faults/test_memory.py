@@ -15,7 +15,6 @@ from harness.execute.job import Report
 from harness.execute.place import Place
 from harness.execute.stages import Outcome, run_stage
 from harness.store.ledger import Ledger
-from harness.suite.recipe import Recipe
 from tests.execute.small import fake_stage, small, starts, work
 from tests.execute.test_board import do
 from tests.faults.faulty import install
@@ -125,8 +124,6 @@ def test_nothing_runs_beside_a_job_that_must_be_alone(tmp_path: Path) -> None:
 def test_a_stage_that_does_not_fit_alone_takes_smaller_micro_batches_and_its_row_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "accumulate" not in Recipe.model_fields:
-        pytest.skip("a step cannot be taken in micro-batches")
     device = FullDevice(fits=16)
     device.work = run_stage  # type: ignore[method-assign]
     monkeypatch.setattr(job, "run_stage", device)

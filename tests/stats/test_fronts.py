@@ -18,6 +18,7 @@ from harness.stats.fronts import (
     hypervolume_difference,
     memberships,
 )
+from harness.stats.paired import holm, paired_test
 
 curves = st.dictionaries(st.integers(1, 10_000).map(float), st.floats(0, 1), min_size=2, max_size=6).map(
     lambda found: list(found.items())
@@ -135,3 +136,32 @@ def test_equal_costs_within_a_hundredth_compete() -> None:
 
 def test_rivals_without_a_shared_seed_leave_it_undecided() -> None:
     assert memberships([Candidate(1, {0: 1.0}), Candidate(2, {1: 5.0})])[1] == "undecided"
+
+
+def test_a_rival_that_holm_finds_and_bonferroni_does_not_dominates() -> None:
+    # Five differences of mean 3 and deviation √5: t = 3, p = 0.040. Of two tests it is the first or the last of Holm.
+    ahead = candidate(1, *(93 + math.sqrt(5) * step for step in (-1, -1, 0, 1, 1)))
+    far_behind, unknown = candidate(1, 80, 80.1, 80.2, 80.1, 80), candidate(1, 60, 110, 80, 100, 99)
+    own = candidate(2, *[90.0] * 5)
+    assert memberships([own, ahead, far_behind])[0] == "dominated"
+    assert memberships([own, ahead, unknown])[0] == "undecided"
+
+
+accuracies = st.dictionaries(st.integers(0, 5), st.integers(0, 8).map(float), max_size=6)
+
+
+@given(st.lists(st.tuples(st.sampled_from([1.0, 1.005, 2.0, 3.0]), accuracies), max_size=9))
+def test_memberships_are_what_the_single_tests_and_holm_say(found: list[tuple[float, dict[int, float]]]) -> None:
+    candidates = [Candidate(cost, accuracy) for cost, accuracy in found]
+    expected = []
+    for number, own in enumerate(candidates):
+        rivals = [other for at, other in enumerate(candidates) if at != number and other.cost <= 1.01 * own.cost]
+        tests = [paired_test(own.accuracy, other.accuracy) for other in rivals]
+        ps = [test.p if test is not None else None for test in tests]
+        worse = [test is not None and test.difference.mean < 0 for test in tests]
+        if any(p is not None and p < 0.05 and less for p, less in zip(holm(ps), worse, strict=True)):
+            expected.append("dominated")
+        else:
+            better = all(p is not None and p < 0.05 and not less for p, less in zip(ps, worse, strict=True))
+            expected.append("on" if better else "undecided")
+    assert memberships(candidates) == expected
