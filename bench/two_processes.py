@@ -162,9 +162,9 @@ def main() -> None:
     )
     print(page(*runs))
     print(
-        "\nA gradient is the sum of two, which is the same in either order. Running statistics are put together once an "
-        "epoch,\nwith other roundings. The last columns are one process whose batch norm sees whole batches: another "
-        "training, for the scale.\nSeconds are of a machine that had other work."
+        "\nA gradient is the sum of two, which is the same in either order. Running statistics are put together once "
+        "an epoch,\nwith other roundings. The last columns are one process whose batch norm sees whole batches: "
+        "another training, for the scale.\nSeconds are of a machine that had other work."
     )
 
 

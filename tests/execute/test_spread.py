@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from harness.data.workers import context
 from harness.errors import StageFailure, UserError
 from harness.execute import job
 from harness.execute.place import Place
@@ -202,26 +202,38 @@ def test_ranks_listen_on_the_loopback_interface_alone(tmp_path: Path) -> None:
     assert set(found) == {"0100007F"}
 
 
-def _cell(connection: Connection, folder: str) -> None:
-    """The process of a cell whose helper has joined it."""
+PROGRAM = """
+import sys, multiprocessing, time
+from pathlib import Path
+from harness.execute.place import Place
+from harness.execute.spread import spread
+from harness.train.ranks import Ranks
+from tests.execute.test_spread import digits, helpers
 
-    def wait(place: Place) -> None:
-        del place
-        connection.send_bytes(str(helpers()[0].pid).encode())
-        time.sleep(600)
+def wait(place):
+    print(helpers()[0].pid, flush=True)
+    time.sleep(600)
 
+if __name__ == "__main__":
     stage = digits(2)
-    spread(Place(Path(folder), Path(folder), ranks=TWO), ("dense", stage.key, stage.config, ()), wait)
+    folder = Path(sys.argv[1])
+    spread(Place(folder, folder, ranks=Ranks(0, 2)), ("dense", stage.key, stage.config, ()), wait)
+"""
 
 
 def test_helpers_end_when_the_cells_process_is_killed(tmp_path: Path) -> None:
-    ours, theirs = multiprocessing.Pipe()
-    process = context().Process(target=_cell, args=(theirs, str(tmp_path)))
-    process.start()
-    theirs.close()
-    helper = int(ours.recv_bytes())
-    process.kill()
-    process.join()
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, str(program), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+    ) as process:
+        assert process.stdout is not None
+        helper = int(process.stdout.readline())
+        process.kill()
     deadline = time.monotonic() + 60
     while Path(f"/proc/{helper}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
