@@ -106,8 +106,8 @@ def line(
     seconds(ours())
     before, their_seconds = [seconds(ours()) for _ in range(PASSES)], seconds(theirs)
     ours_seconds = statistics.median([*before, *(seconds(ours()) for _ in range(PASSES))])
-    figures = (f"{images / each:,.0f} images/s" for each in (ours_seconds, their_seconds))
-    return Line(what, *figures, their_seconds / ours_seconds, bar, f"against {how}")
+    mine, other = (f"{images / each:,.0f} images/s" for each in (ours_seconds, their_seconds))
+    return Line(what, mine, other, their_seconds / ours_seconds, bar, f"against {how}")
 
 
 def seconds(batches: Iterable[tuple[Any, Any]]) -> float:
@@ -123,7 +123,7 @@ def first(images: Images, count: int | None) -> Images:
     return images if count is None else Subset(images, range(count))
 
 
-def of_pil(declared: DataSet) -> Callable[..., Any]:
+def of_pil(declared: DataSet) -> Any:
     """What torchvision's examples do with CIFAR-10."""
     return classic.Compose(
         [
@@ -135,7 +135,7 @@ def of_pil(declared: DataSet) -> Callable[..., Any]:
     )
 
 
-def of_tensors(declared: DataSet) -> Callable[..., Any]:
+def of_tensors(declared: DataSet) -> Any:
     """The same with tensors of bytes up to the last step, as torchvision advises for speed."""
     return v2.Compose(
         [
@@ -148,7 +148,7 @@ def of_tensors(declared: DataSet) -> Callable[..., Any]:
     )
 
 
-def photograph_of_pil(declared: DataSet) -> Callable[..., Any]:
+def photograph_of_pil(declared: DataSet) -> Any:
     """What torchvision's examples do with ImageNet."""
     return classic.Compose(
         [
@@ -160,7 +160,7 @@ def photograph_of_pil(declared: DataSet) -> Callable[..., Any]:
     )
 
 
-def photograph_of_tensors(declared: DataSet) -> Callable[..., Any]:
+def photograph_of_tensors(declared: DataSet) -> Any:
     """The same with tensors of bytes up to the last step."""
     return v2.Compose(
         [

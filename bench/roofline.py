@@ -59,7 +59,7 @@ def epoch(backbone: str, images: int, epochs: int) -> tuple[float, int]:
     declared = data_set("cifar10")
     network = build(backbone, declared, seed=0)
     macs = count_macs(network, torch.zeros(1, declared.channels, declared.size, declared.size))
-    network = network.to("cuda").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to("cuda").to(memory_format=torch.channels_last)
     raw = load_data("cifar10", data_folder())
     loader = DeviceLoader(raw.train_images[:images], raw.train_labels[:images], declared, "cuda")
     step = Step(list(network.parameters()), momentum=0.9, weight_decay=1e-4, bfloat16=True, cuda_graphs=True)

@@ -95,7 +95,8 @@ class DeviceLoader:
             # a crop is mirrored after it is cut; of the mirror image it is the one as far from the other side
             left = torch.where(mirrored, 2 * padding - left, left)
         height, width = self._height + padding, self._width + padding
-        return (pictures * height + top) * width + left
+        places: Tensor = (pictures * height + top) * width + left
+        return places
 
     def _all_crops(self) -> Tensor:
         """Uint8 [crops, height, width · channels]: a view with the crop that starts at each pixel of the padded images.

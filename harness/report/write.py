@@ -79,7 +79,7 @@ def write_report(
             _ = table.blocks  # beside the pictures, whose names the texts wait for
         html = {"report.html": page(rows, made, facts, command).encode()} if "html" in wanted else {}
         files = drawn()
-        pictures = {kind: _named(files, made, kind) for kind in kinds}
+        pictures: dict[str, Pictures] = {kind: _named(files, made, kind) for kind in kinds}
         texts = report_texts(made, rows, facts, pictures)
         early = told()
         for name, (kind, text) in texts.items():
