@@ -27,7 +27,7 @@ from tests.faults.processes import (
     working,
 )
 
-WAIT = "3"
+WAIT = "2"
 """Seconds that each cell of the patient suite takes while faults are injected."""
 
 
@@ -43,7 +43,7 @@ def ray_faults(world: World) -> list[Fault]:
 
     def kill_in_a_run_of_ray_tune() -> Tally:
         turns = ("worker", "worker", "driver", "raylet", "gcs_server", "worker", "driver", "raylet", "gcs_server")
-        rounds = world.count(3)
+        rounds = world.count(2)
         killed, survived, lost = Counter[str](), 0, 0.0
         for number in range(rounds):
             results = world.folder / f"ray-{number}"
@@ -51,7 +51,7 @@ def ray_faults(world: World) -> list[Fault]:
             here: Counter[str] = Counter()
             for what in turns[:5] if world.quick else turns:
                 family = _family_at_work(driver, results)
-                time.sleep(world.moments.uniform(0.0, 2.0))
+                time.sleep(world.moments.uniform(0.0, 1.0))
                 pids = _victims(driver, results, what)
                 if not pids:
                     break
@@ -81,7 +81,7 @@ def ray_faults(world: World) -> list[Fault]:
                     return [on for pid in working(results) if (on := nodes.of(pid))]  # noqa: B023
 
                 [node, *_] = until(away)
-                time.sleep(world.moments.uniform(0.0, 3.0))
+                time.sleep(world.moments.uniform(0.0, 2.0))
                 lost = max(lost, seconds_unsaved(results))
                 kill(nodes.processes[node]["raylet"])
                 killed += 1

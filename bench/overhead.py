@@ -45,7 +45,7 @@ methods:
 resources: {{cpu: {cpu}}}
 """
 NAIVE = """\
-import json, sys, time
+import json, logging, time
 import ray
 from ray import tune
 def trial(config):
@@ -53,7 +53,7 @@ def trial(config):
     torch.zeros(1)
     tune.report({"done": 1})
 began = time.perf_counter()
-ray.init(num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+ray.init(address="local", num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 up = time.perf_counter()
 results = tune.Tuner(
     tune.with_resources(trial, {"cpu": 1}),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,26 +43,24 @@ def run(words: list[str], folder: Path) -> Ran:
         "XDG_CACHE_HOME": str(folder / "cache"),
         "HARNESS_DATA": str(data_folder().resolve()),
     }
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, *words],
+    with tempfile.TemporaryDirectory() as temporary, tempfile.TemporaryFile("w+") as errors:
+        into = Path(temporary) / "peak.json"
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "bench" / "peak.py"), str(into), sys.executable, *words],
+            check=True,
             cwd=folder,
             env=environment,
-            stdout=output,
-            stderr=errors,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        errors.seek(0)
-        if process.returncode != 0:
+        facts = json.loads(into.read_text())
+        if facts["ended"] != 0:
+            errors.seek(0)
             last = (errors.read().strip().splitlines() or ["no word"])[-1]
-            raise RuntimeError(f"{' '.join(words[:4])} ended with {process.returncode}: {last}")
-        kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-        return Ran(seconds, kilobytes / 1024, output.read())
+            raise RuntimeError(f"{' '.join(words[:4])} ended with {facts['ended']}: {last}")
+        return Ran(facts["seconds"], facts["peak"], done.stdout)
 
 
 def harness(words: list[str], folder: Path) -> Ran:

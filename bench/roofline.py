@@ -1,8 +1,8 @@
 """On a GPU: epochs of ResNet56 and VGG16 at batch 64 against what the card can do. Elsewhere one line that says so.
 
 The roof is measured in the same run: copy bandwidth of the card's memory, and the rate of a large bfloat16 matrix
-product. An epoch is one of dense training by the harness's own loop (50,000 images of CIFAR-10 on the device, augmented;
-bfloat16, captured CUDA graphs); its share of the matrix rate counts three passes of two operations a multiply-add.
+product. An epoch is one of dense training by the harness's own loop: 50,000 augmented images of CIFAR-10 on the device,
+bfloat16, captured CUDA graphs. Its share of the matrix rate counts three passes of two operations a multiply-add.
 """
 
 from __future__ import annotations

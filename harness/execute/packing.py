@@ -99,17 +99,18 @@ def suggest(points: Sequence[Point], memory: int, cores: int, gpu: bool) -> Sugg
         cores: of the machine; on the processor no more cells than cores are suggested.
         gpu: whether cells share a GPU, else the processor.
     """
-    best, why = points[0], "one more at once is not faster"
+    best, why = points[0], "more were not measured"
     for point in points[1:]:
         if point.cells * max(point.memory, points[0].memory) > memory:
             why = f"{point.cells} at once do not fit in memory"
             break
         if point.images_per_second < LEAST_GAIN * best.images_per_second:
+            why = "one more at once is not faster"
             break
         if not gpu and point.cells > cores:
             why = "there are no more cores"
             break
-        best, why = point, "more were not measured"
+        best = point
     share = int(10_000 / best.cells) / 10_000 if gpu else 0.0
     cpu = max(1, min(points[0].threads, cores // best.cells)) if gpu else max(1, cores // best.cells)
     return Suggestion(best.cells, {"gpu": share, "cpu": float(cpu)}, why)

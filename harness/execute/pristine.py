@@ -78,7 +78,7 @@ def still_answers(device: str) -> bool:
 
 
 def _seed_torch(seed: int) -> None:
-    if torch.backends.cuda.is_built():
+    if torch.version.cuda is not None or torch.version.hip is not None:
         torch.manual_seed(seed)
     else:  # the same without milliseconds for accelerators that this torch has not
         torch.default_generator.manual_seed(seed)

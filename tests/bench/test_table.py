@@ -8,6 +8,7 @@ import pytest
 
 from bench.__main__ import LONG, NAMES, found, main, run_here
 from bench.lines import Line, interleaved, markdown
+from bench.processes import run
 
 HEADER = "| what | ours | what a user would run instead | ratio | bar | note |"
 
@@ -45,3 +46,33 @@ def test_a_module_without_a_measure_is_no_benchmark() -> None:
 
 def test_no_name_stands_twice() -> None:
     assert len({*NAMES, *LONG}) == len(NAMES) + len(LONG)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_has_its_benchmark(name: str) -> None:
+    assert callable(found(name))
+
+
+def test_a_benchmark_that_cannot_run_here_is_a_line_of_the_printed_table(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    main(["--quick", "--only", "roofline"])
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0] == "# Benchmarks"
+    table = lines[lines.index(HEADER) :]
+    assert len(table) == 3
+    assert "no GPU" in table[2]
+    assert all(row.count(" | ") == 5 for row in (table[0], table[2]))
+
+
+def test_peak_memory_and_output_are_of_the_process_that_ran(tmp_path: Path) -> None:
+    small = run(["-c", "print('small')"], tmp_path)
+    large = run(["-c", "data = bytearray(200 * 2**20); print('large')"], tmp_path)
+    assert (small.output, large.output) == ("small\n", "large\n")
+    assert large.peak - small.peak == pytest.approx(200, rel=0.1)
+
+
+def test_a_process_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no such thing"):
+        run(["-c", "raise SystemExit('no such thing')"], tmp_path)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import warnings
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from harness import registry
 from harness.method import Method, ScoreMethod, Scores, Task
 from harness.store.artifacts import artifact_keys, read_files
-from harness.store.grid import Grid, rows_of
+from harness.store.grid import look, rows_of
 from harness.store.ledger import Ledger
 from harness.suite.cell import Cell
 from tests.execute.small import Crashing, Failing, small, work
@@ -83,22 +84,25 @@ def bad_company() -> list[Cell]:
     return [small(name, seed=1, budget=0.5) for name in names]
 
 
-def run(wanted: list[Cell], results: Path) -> Grid:
-    """Runs cells with the methods of this file."""
-    with ExitStack() as known:
+@contextmanager
+def known() -> Iterator[None]:
+    """The methods of this file are among the registered ones."""
+    with ExitStack() as all_of_them:
         for author in METHODS:
-            known.enter_context(registry.registered(author))
-        return work(wanted, results)
+            all_of_them.enter_context(registry.registered(author))
+        yield
+
+
+def run(wanted: Callable[[], list[Cell]], results: Path) -> None:
+    """Runs cells with the methods of this file, in this process."""
+    with known():
+        work(wanted(), results)
 
 
 def outcome(results: Path) -> dict[str, Any]:
-    """All artifacts by key, byte for byte, and the figures of the rows."""
-    with ExitStack() as known:
-        for author in METHODS:
-            known.enter_context(registry.registered(author))
-        from harness.store.grid import look
-
+    """All artifacts by key, byte for byte, and the figures of the rows of `cells`."""
+    with known():
         ledger = Ledger(results)
         rows = rows_of(look(cells(), results, ledger), ledger)
-        figures = [(row.top1, row.top5, row.macs, row.params, row.epochs, row.training_macs) for row in rows]
-        return {"figures": figures, "files": {key: read_files(results, key) for key in artifact_keys(results)}}
+    figures = [(row.top1, row.top5, row.macs, row.params, row.epochs, row.training_macs) for row in rows]
+    return {"figures": figures, "files": {key: read_files(results, key) for key in artifact_keys(results)}}

@@ -17,7 +17,7 @@ ALONE = """
 import sys
 from pathlib import Path
 from tests.execute.reused import cells, run
-run(cells(), Path(sys.argv[1]))
+run(cells, Path(sys.argv[1]))
 """
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cells that behave badly, run in this process."""
     results = tmp_path_factory.mktemp("company")
-    run(bad_company(), results)
+    run(bad_company, results)
     return results
 
 
@@ -34,7 +34,7 @@ def test_a_cell_in_a_reused_process_ends_in_the_bits_of_a_fresh_one(company: Pat
     fresh, reused = tmp_path / "fresh", tmp_path / "reused"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     subprocess.run([sys.executable, "-c", ALONE, str(fresh)], cwd=ROOT, env=environment, check=True)
-    run(cells(), reused)
+    run(cells, reused)
     expected, found = outcome(fresh), outcome(reused)
     assert found["figures"] == expected["figures"]
     assert len(found["files"]) == 7, "one dense stage, and three of each cell"
