@@ -27,8 +27,7 @@ def check_device(config: Mapping[str, Any], device: str) -> None:
     """
     if config.get("precision") == "bfloat16" and not has_bfloat16(device):
         raise UserError(
-            f"recipe.precision: {processor_words(device)} only emulates bfloat16, which is slower than float32; "
-            "leave it out or run elsewhere"
+            f"recipe.precision: {processor_words(device)} only emulates bfloat16; leave it out or run elsewhere"
         )
     if config.get("cuda_graphs") and not device.startswith("cuda"):
         raise UserError(f"recipe.cuda_graphs: there are no CUDA graphs on {device}; leave it out or run on a GPU")
