@@ -97,7 +97,7 @@ def process_faults(world: World) -> list[Fault]:
     return [kill_of_the_driver, kill_of_one_of_three_drivers, signal_or_time_budget, clock_set_back_by_a_day]
 
 
-LONG = ("--set", "recipe.epochs.dense=3000", "--checkpoint-every", "0")
+LONG = ("--set", "recipe.epochs.dense=3000", "--set", "recipe.epochs.baseline=3001", "--checkpoint-every", "0")
 """Makes a run of stages that no other run has, long enough to be interrupted."""
 
 

@@ -38,7 +38,7 @@ suite: faults
 dataset: {{name: digits, train_images: 128}}
 backbones: [vgg_digits]
 seeds: {seeds}
-recipe: {{use: short_digits, epochs: {{dense: {dense}, search: 3, finetune: 4, baseline: 5}}}}
+recipe: {{use: short_digits, epochs: {{dense: {dense}, search: 3, finetune: 4, baseline: {baseline}}}}}
 methods:
   - dnal: {{lambda_a: 2e-4}}
   - l1_norm: {{budget: {{match: dnal}}}}
@@ -50,7 +50,7 @@ def write_suite(folder: Path, dense: int = 4, seeds: int = 1) -> Path:
     """A suite file with dense stages of so many epochs."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "faults.yaml"
-    path.write_text(SUITE.format(dense=dense, seeds=list(range(seeds))))
+    path.write_text(SUITE.format(dense=dense, baseline=dense + 1, seeds=list(range(seeds))))
     return path
 
 
