@@ -47,18 +47,3 @@ def test_ray_leaves_nothing_in_the_results_folder(ran: tuple[Path, subprocess.Co
     folder, _ = ran
     names = {path.name for path in (folder / "results" / "runs" / "quickstart").iterdir()}
     assert names <= {"ledger", "leases", "artifacts", "checkpoints", "report"}
-
-
-def test_a_worker_that_is_used_again_gives_the_bits_of_a_fresh_process(tmp_path: Path) -> None:
-    from tests.faults.processes import numbers
-
-    suite = tmp_path / "reuse.yaml"
-    suite.write_text(
-        "suite: reuse\ndataset: digits\nbackbones: [vgg_digits]\nseeds: [0]\nresources: {cpu: 2}\n"
-        "recipe: {use: short_digits, epochs: {dense: 2, search: 2, finetune: 2, baseline: 4}}\n"
-        "methods:\n  - dense\n  - {each: [l1_norm, random, uniform], budget: {macs: 0.5}}\n"
-    )
-    for executor in ("tune", "inline"):
-        done = harness("run", str(suite), "--results", executor, "--executor", executor, folder=tmp_path)
-        assert done.returncode == 0, done.stderr
-    assert numbers(suite, tmp_path / "tune") == numbers(suite, tmp_path / "inline")
