@@ -158,3 +158,19 @@ def test_the_question_counts_a_held_out_image_at_what_scoring_it_costs() -> None
     assert 0 < HELD_OUT_WORK < 1
     assert question(dense, chain.cell, "cpu", 1).macs == whole
     assert question(finetune, chain.cell, "cpu", 1).macs == round(0.5 * whole)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20), st.integers(0, 99)
+)
+def test_its_least_squares_are_those_of_scipy(rows: list[tuple[float, float, float]], seed: int) -> None:
+    import numpy as np
+    from scipy.optimize import nnls
+
+    matrix = np.array(rows)
+    right = np.random.default_rng(seed).normal(1, 1, len(rows))
+    found = timing._non_negative(matrix, right)
+    assert (found >= 0).all()
+    _, least = nnls(matrix, right)
+    assert np.linalg.norm(matrix @ found - right) == pytest.approx(least, rel=1e-6, abs=1e-6)
