@@ -26,7 +26,7 @@ from bench.lines import THREADS, Line, markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("step", "finetune", "loader", "cell", "overhead", "sweep", "packing", "scale", "memory", "roofline")
-LONG = ("faults", "fuzz", "growth")
+LONG = ("fuzz", "growth")
 """Run only where `--only` names them."""
 
 NOTHING = float("nan")

@@ -70,6 +70,10 @@ def main(words: Sequence[str] | None = None) -> int:
                 print(f"{time.monotonic() - began:5.0f} s  {name}", file=sys.stderr, flush=True)
                 tallies.append(fault())
                 print(f"        {tallies[-1].survived} of {tallies[-1].injected} survived", file=sys.stderr, flush=True)
+    print(
+        "# Faults\n\nWhat `python -m bench.faults` injected for real into runs of a digits suite, and what came of it."
+    )
+    print("What is asked of each, and how they are injected, stands in `bench/faults.py`.\n")
     print(table(tallies))
     print(f"\n{time.monotonic() - began:.0f} s, seed {options.seed}.")
     return 0 if all(each.injected == each.survived for each in tallies) else 1
