@@ -12,6 +12,20 @@ settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
 
+LONGEST = ("methods/test_residual", "faults/", "end_to_end/", "execute/", "methods/", "trust/", "data/")
+"""Where the tests lie that take longest: first, so that no worker is left with them while the others have nothing."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts the files; within one the order stays."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.nodeid.removeprefix("tests/")
+        return next((at for at, start in enumerate(LONGEST) if name.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Timings and costs of the tests stay out of the user's cache."""

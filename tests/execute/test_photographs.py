@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from harness.data.catalogue import data_set
+from harness.data.interface import Loader
+from harness.data.interruptible import InterruptibleLoader
 from harness.data.loader import DeviceLoader
 from harness.data.photographs import PhotographLoader
 from harness.errors import UserError
@@ -44,15 +46,22 @@ def config(**changes: Any) -> dict[str, Any]:
     return {**stated, "checksum": data_set("folder/tiny@32").checksum, **changes}
 
 
+def within(loader: Loader | None) -> Loader:
+    """The loader whose batches a place gives out, between which a stage can be interrupted."""
+    assert isinstance(loader, InterruptibleLoader)
+    return loader._loader
+
+
 def test_the_place_reads_photographs_from_disk_and_keeps_small_images_on_the_device(folder: Path) -> None:
     place = Place(folder, folder, threads=3)
     train, held_out = place.loaders(config())
-    assert isinstance(train, PhotographLoader)
-    assert isinstance(held_out, PhotographLoader)
+    assert isinstance(within(train), PhotographLoader)
+    assert isinstance(within(held_out), PhotographLoader)
+    assert held_out is not None
     assert (len(train), len(held_out), len(place.test_loader("folder/tiny@32"))) == (22, 2, 12)
     assert place.loaders(config(all_train=True))[1] is None
     assert len(place.loaders(config(train_images=5))[0]) == 5
-    assert isinstance(place.test_loader("digits"), DeviceLoader)
+    assert isinstance(within(place.test_loader("digits")), DeviceLoader)
 
 
 @pytest.mark.parametrize(("threads", "readers"), [(1, 0), (2, 1), (16, 15)])
@@ -62,8 +71,9 @@ def test_every_core_but_one_reads(threads: int, readers: int, folder: Path) -> N
 
 def test_loaders_are_kept_for_the_next_stage(folder: Path) -> None:
     place = Place(folder, folder)
-    assert place.loaders(config())[0] is place.loaders(config())[0]
-    assert place.loaders(config())[0] is not place.loaders(config(crop_scale=0.2))[0]
+    first = within(place.loaders(config())[0])
+    assert within(place.loaders(config())[0]) is first
+    assert within(place.loaders(config(crop_scale=0.2))[0]) is not first
 
 
 def test_photographs_other_than_planned_with_are_refused(folder: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_search_killed_again_and_again_ends_in_the_same_numbers(
 ) -> None:
     runs = 0
     while True:
-        watch = Watch(should_stop=After(5), checkpoint_seconds=0)
+        watch = Watch(should_stop=After(12), checkpoint_seconds=0)
         finished = run([cell_of(search)], tmp_path, watch)
         runs += 1
         if finished.rows[0].state == "done":
