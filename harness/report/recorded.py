@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -59,7 +60,10 @@ def read_recorded(path: Path) -> tuple[list[Row], SuiteFacts]:
     from pydantic import ValidationError
 
     try:
-        document = _possible(json.loads(read_bytes(path, LARGEST_RECORD)))
+        text = read_bytes(path, LARGEST_RECORD).decode()
+        document = json.loads(text)
+        if not _surely_possible(text):
+            document = _possible(document)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -187,6 +191,15 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     # Cells and studies name each other, and import each other for the type checker alone.
     adapter.rebuild(force=True, _types_namespace={"Cell": Cell, "Tuned": Tuned})
     return adapter
+
+
+# What json makes into signs without a glyph, into no number, or into one that is too large, and much that is harmless.
+_PERHAPS_NOT = re.compile(r"\\[ubfr]|NaN|Infinity|(^|[\[:,])\s*-?(\d{30}|\d[\d.]*[eE]\+?\d{3})")
+
+
+def _surely_possible(text: str) -> bool:
+    """Whether `_possible` would change nothing, without looking at the values one by one."""
+    return text.replace("\n", "").isprintable() and _PERHAPS_NOT.search(text) is None
 
 
 def _possible(value: Any) -> Any:

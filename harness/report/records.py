@@ -213,14 +213,14 @@ def _value(value: Any) -> Any:
     return asdict(value) if isinstance(value, Latency) else value
 
 
-def rows_csv(rows: Iterable[Row]) -> str:
-    """One line a cell; lists and mappings as JSON."""
-    return _csv(row_records(rows))
+def rows_csv(records: Sequence[Mapping[str, Any]]) -> str:
+    """One line a cell, of `row_records`; lists and mappings as JSON."""
+    return _csv(records)
 
 
-def rows_jsonl(rows: Iterable[Row]) -> str:
-    """One JSON object a line, one line a cell."""
-    return "".join(json.dumps(record, ensure_ascii=False, default=str) + "\n" for record in row_records(rows))
+def rows_jsonl(records: Sequence[Mapping[str, Any]]) -> str:
+    """One JSON object a line, one line a cell, of `row_records`."""
+    return "".join(json.dumps(record, ensure_ascii=False, default=str) + "\n" for record in records)
 
 
 def curves_csv(rows: Iterable[Row]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -93,9 +93,10 @@ def write_report(
 
 def row_texts(rows: Sequence[Row], facts: SuiteFacts) -> dict[str, Callable[[], str]]:
     """{file name: what makes its content} of the texts that need no table."""
+    told = cache(lambda: records.row_records(rows))
     return {
-        "rows.csv": lambda: records.rows_csv(rows),
-        "rows.jsonl": lambda: records.rows_jsonl(rows),
+        "rows.csv": lambda: records.rows_csv(told()),
+        "rows.jsonl": lambda: records.rows_jsonl(told()),
         "curves.csv": lambda: records.curves_csv(rows),
         RECORDED: lambda: recorded_json(rows, facts),
     }

@@ -50,7 +50,7 @@ def test_the_tables_digits_are_the_csvs_rounded() -> None:
 
 def test_rows_hold_every_field_that_is_known_but_the_curve() -> None:
     row = grid(strengths=(1e-4,), seeds=(0,))[1]
-    [record] = [json.loads(line) for line in rows_jsonl([row]).splitlines()]
+    [record] = [json.loads(line) for line in rows_jsonl(row_records([row])).splitlines()]
     names = {field.name for field in dataclasses.fields(Row)} - {"cell", "curve", "study", "latency"}
     assert names <= record.keys()
     assert "curve" not in record
@@ -58,17 +58,17 @@ def test_rows_hold_every_field_that_is_known_but_the_curve() -> None:
     assert record["widths"]["features.0"] == list(row.widths["features.0"])
     assert record["label"] == row.cell.label
     assert record["recipe"]["epochs"]["search"] == 20
-    assert read(rows_csv([row]))[0].keys() == record.keys()
+    assert read(rows_csv(row_records([row])))[0].keys() == record.keys()
 
 
 def test_partners_are_named_by_their_label() -> None:
     partner = cell("dnal", 1, params={"lambda_a": 1e-4})
-    record = json.loads(rows_jsonl([waiting(cell("random", 1, match=partner))]))
+    record = json.loads(rows_jsonl(row_records([waiting(cell("random", 1, match=partner))])))
     assert record["match"] == partner.label
 
 
 def test_a_line_break_in_a_reason_does_not_break_the_csv_line() -> None:
-    text = rows_csv([failed(cell("dense"), 'crashed:\n"a", b')])
+    text = rows_csv(row_records([failed(cell("dense"), 'crashed:\n"a", b')]))
     assert len(text.splitlines()) == 2
     assert read(text)[0]["reason"] == 'crashed: "a", b'
 

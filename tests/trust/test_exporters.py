@@ -54,7 +54,7 @@ def test_no_field_of_a_csv_file_is_a_formula(text: str) -> None:
     made = rows(text)
     of = facts(title=text)
     for content in (
-        records.rows_csv(made),
+        records.rows_csv(records.row_records(made)),
         records.table_csv(tables(made, of)),
         records.curves_csv(made),
         records._csv([{"a": text, "b": -0.5, "c": text}]),
