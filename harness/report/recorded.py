@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -20,7 +19,7 @@ from pydantic import Field
 
 from harness.errors import UserError
 from harness.inside import LARGEST_RECORD, read_bytes
-from harness.printable import one_line, printable
+from harness.printable import one_line, printable_values
 from harness.report.facts import SuiteFacts
 from harness.store.rows import CurvePoint, GateHistogram, Row
 from harness.store.told import Epoch, Loss, Share
@@ -35,7 +34,8 @@ _PARTNERS = ("match", "widths_of")
 _MEASURED = ("top1", "top5", "macs", "params", "paper_flops", "paper_params", "training_macs", "device_seconds")
 _DEEPEST = 12
 _MOST_PARTNERS = 1000
-_LARGEST = 10**30
+_LONGEST = 31
+"""Signs of a whole number."""
 
 
 def recorded_json(rows: Sequence[Row], facts: SuiteFacts) -> str:
@@ -60,10 +60,7 @@ def read_recorded(path: Path) -> tuple[list[Row], SuiteFacts]:
     from pydantic import ValidationError
 
     try:
-        text = read_bytes(path, LARGEST_RECORD).decode()
-        document = json.loads(text)
-        if not _surely_possible(text):
-            document = _possible(document)
+        document = _values(read_bytes(path, LARGEST_RECORD).decode())
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -193,27 +190,24 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     return adapter
 
 
-# What json makes into signs without a glyph, into no number, or into one that is too large, and much that is harmless.
-_PERHAPS_NOT = re.compile(r"\\[ubfr]|NaN|Infinity|(^|[\[:,])\s*-?(\d{30}|\d[\d.]*[eE]\+?\d{3})")
-
-
-def _surely_possible(text: str) -> bool:
-    """Whether `_possible` would change nothing, without looking at the values one by one."""
-    return text.replace("\n", "").isprintable() and _PERHAPS_NOT.search(text) is None
-
-
-def _possible(value: Any) -> Any:
+def _values(text: str) -> Any:
     """JSON values as a report can print them; raises ValueError for numbers that no row can have."""
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, dict):
-        return {printable(name): _possible(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_possible(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no figure of a row")
-    if isinstance(value, int) and abs(value) > _LARGEST:
+    value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
+    # Looking through all values takes longer than all else, and hardly any document has a reason for it.
+    escaped = any(sign in text for sign in ("\\u", "\\b", "\\f", "\\r"))
+    return printable_values(value) if escaped or not text.replace("\n", "").isprintable() else value
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _LONGEST:
         raise ValueError("a number in it has more than thirty digits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no figure of a row")
     return value
 
 
