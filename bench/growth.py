@@ -183,7 +183,7 @@ def picture(growths: list[Growth], place: Path) -> None:
     axes = figure.subplots(1, 2)
     looks = ("o-", "s-", "^-", "D-", "v-", "P-")
     for growth, look in zip(growths, looks, strict=True):
-        name = growth.what.replace("`", "").split(",")[0]
+        name = growth.what.replace("`", "").split(", ")[0]
         axes[0].plot(list(growth.seconds), list(growth.seconds.values()), look, label=name, markersize=4)
         if growth.megabytes:
             axes[1].plot(list(growth.megabytes), list(growth.megabytes.values()), look, markersize=4)
@@ -196,8 +196,8 @@ def picture(growths: list[Growth], place: Path) -> None:
         for start in (1e-4, 1e-3, 1e-2, 1e-1, 1):
             axis.plot([10, 1e6], [10 * start, 1e6 * start], ":", color="0.7", linewidth=0.8, zorder=0)
         axis.set(xlim=(20, 2e5), ylim=(low, high))
-    axes[0].legend(fontsize=7, frameon=False)
     axes[0].set_title("dotted: linear", fontsize=8, loc="right", color="0.5")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     figure.savefig(place, dpi=150)
 
 
