@@ -77,8 +77,7 @@ def planned(sizes: list[int], folder: Path) -> Growth:
     """`plan` of so many cells, nothing of which is done."""
     growth = Growth("`plan` of a suite", "cells")
     for size in sizes:
-        budgets = ", ".join(f"{(index + 1) / (size // 10 + 1):.5f}" for index in range(size // 10))
-        (folder / "planned.yaml").write_text(scale.SUITE.format(budgets=budgets))
+        (folder / "planned.yaml").write_text(scale.planned_suite(size))
         timed(["-m", "harness", "plan", "planned.yaml", "--json"], folder)
         growth.seconds[size], growth.megabytes[size] = timed(
             ["-m", "harness", "plan", "planned.yaml", "--json"], folder
@@ -107,8 +106,7 @@ def stored(sizes: list[int], folder: Path) -> tuple[Growth, Growth, Growth]:
         seconds, count = seconds + time.perf_counter() - began, size
         written.seconds[size] = seconds
         read.seconds[size], read.megabytes[size] = timed(["-c", READ, str(results)], folder)
-        budgets = ", ".join(f"{(index + 1) / 101:.5f}" for index in range(100))
-        (folder / "beside.yaml").write_text(scale.SUITE.format(budgets=budgets))
+        (folder / "beside.yaml").write_text(scale.planned_suite(1000))
         words = ["-m", "harness", "plan", "beside.yaml", "--json", "--results", str(results)]
         plan.seconds[size], plan.megabytes[size] = timed(words, folder)
     return written, read, plan
@@ -116,19 +114,12 @@ def stored(sizes: list[int], folder: Path) -> tuple[Growth, Growth, Growth]:
 
 def reported(sizes: list[int], folder: Path) -> Growth:
     """A report's texts of so many rows."""
-    from harness.report.recorded import RECORDED, recorded_json
-    from tests.report.made_up import SHORT, facts, grid
-
     growth = Growth("`report` without pictures", "rows")
     for size in sizes:
-        strengths = (size - scale.DENSE_ROWS) // scale.ROWS_A_STRENGTH
-        rows = grid(tuple(1e-6 * number for number in range(1, strengths + 1)), recipe=SHORT, factor=19.9)
-        here = folder / f"report-{size}"
-        here.mkdir()
-        (here / RECORDED).write_text(recorded_json(rows, facts(recipe=SHORT)))
+        here, rows = scale.recorded_folder(size, folder)
         words = ["-m", "harness", "report", "--recorded", str(here), "--into", str(here / "made")]
         found = timed([*words, "--format", "md,latex,csv"], folder)
-        growth.seconds[len(rows)], growth.megabytes[len(rows)] = found
+        growth.seconds[rows], growth.megabytes[rows] = found
     return growth
 
 

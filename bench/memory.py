@@ -13,23 +13,12 @@ from bench.cell import QUICK as QUICK_CELL
 from bench.cell import Size, ours, theirs
 from bench.lines import Line
 from bench.processes import harness
+from bench.scale import CELLS_A_BUDGET, ROWS_A_STRENGTH, planned_suite, recorded_folder
 
 CELL = Size("vgg16", 1.0, images=128, dense=1, search=1, finetune=1, baseline=2)
 CELLS, QUICK_CELLS = 1_000, 10
 ROWS, QUICK_ROWS = 10_000, 100
 NOTHING = float("nan")
-
-SUITE = """\
-suite: many
-dataset: digits
-backbones: [vgg_digits]
-seeds: [0, 1, 2, 3, 4]
-recipe: short_digits
-methods:
-  - {{each: [l1_norm, random], budget: {{macs: [{budgets}]}}}}
-"""
-CELLS_A_BUDGET = 10
-ROWS_A_STRENGTH = 18
 
 
 def of_a_cell(size: Size, folder: Path) -> Line:
@@ -48,9 +37,7 @@ def of_plans(count: int, folder: Path) -> Line:
     """`plan` of many cells, its counts in the cache, against the plan of a hundredth of them."""
 
     def peak(cells: int) -> float:
-        budgets = cells // CELLS_A_BUDGET
-        written = ", ".join(f"{(number + 1) / (budgets + 1):.4f}" for number in range(budgets))
-        (folder / "many.yaml").write_text(SUITE.format(budgets=written))
+        (folder / "many.yaml").write_text(planned_suite(cells))
         harness(["plan", "many.yaml"], folder)
         return harness(["plan", "many.yaml"], folder).peak
 
@@ -62,21 +49,14 @@ def of_plans(count: int, folder: Path) -> Line:
 
 def of_reports(count: int, folder: Path) -> Line:
     """`report` of many recorded rows in all formats, against a hundredth of them."""
-    from harness.report.recorded import RECORDED, recorded_json
-    from tests.report.made_up import SHORT, facts, grid
 
     def peak(rows: int) -> float:
-        strengths = tuple(1e-6 * number for number in range(1, max(2, rows // ROWS_A_STRENGTH + 1)))
-        here = folder / str(rows)
-        here.mkdir()
-        (here / RECORDED).write_text(recorded_json(grid(strengths, recipe=SHORT, factor=19.9), facts(recipe=SHORT)))
+        here, _ = recorded_folder(rows, folder)
         return harness(["report", "--recorded", str(here), "--into", str(here / "made")], folder).peak
 
     few = max(ROWS_A_STRENGTH, count // 100)
     small, large = peak(few), peak(count)
-    note = (
-        f"what grows: {1024 * (large - small) / max(1, count - few):,.1f} kB a row beyond {few} rows ({small:,.0f} MB)"
-    )
+    note = _growth(large - small, count - few, "row", f"{few} rows ({small:,.0f} MB)")
     return Line(f"peak memory of `report`, {count:,} rows", f"{large:,.0f} MB", "–", NOTHING, "–", note)
 
 

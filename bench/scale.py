@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNS = 3
 COUNTS = (100, 1_000, 10_000)
 PLAN_BAR, HELP_BAR = 1.0, 0.5
-ROWS_A_STRENGTH, DENSE_ROWS = 18, 3
+ROWS_A_STRENGTH, DENSE_ROWS, CELLS_A_BUDGET = 18, 3, 10
 SUITE = """\
 suite: thousand
 dataset: digits
@@ -76,27 +76,38 @@ def seconds(*words: str, folder: Path, runs: int = RUNS) -> float:
     return statistics.median(found[1:])
 
 
-def report_times(count: int, folder: Path, runs: int = RUNS) -> ReportTimes:
-    """Times of about so many rows; the files are made in `folder`."""
+def planned_suite(cells: int) -> str:
+    """A suite of so many cells (a multiple of ten) that differ in budget, method and seed."""
+    count = cells // CELLS_A_BUDGET
+    return SUITE.format(budgets=", ".join(f"{(index + 1) / (count + 1):.5f}" for index in range(count)))
+
+
+def recorded_folder(count: int, folder: Path) -> tuple[Path, int]:
+    """A folder with about so many made-up rows as they are recorded, and how many they are."""
     from harness.report.recorded import RECORDED, recorded_json
     from tests.report.made_up import SHORT, facts, grid
 
-    strengths = tuple(1e-6 * number for number in range(1, (count - DENSE_ROWS) // ROWS_A_STRENGTH + 1))
+    strengths = tuple(1e-6 * number for number in range(1, max(1, (count - DENSE_ROWS) // ROWS_A_STRENGTH) + 1))
     rows = grid(strengths, recipe=SHORT, factor=19.9)
-    here = folder / str(count)
+    here = folder / f"rows-{count}"
     here.mkdir()
     (here / RECORDED).write_text(recorded_json(rows, facts(recipe=SHORT)))
+    return here, len(rows)
+
+
+def report_times(count: int, folder: Path, runs: int = RUNS) -> ReportTimes:
+    """Times of about so many rows; the files are made in `folder`."""
+    here, rows = recorded_folder(count, folder)
     words = ("report", "--recorded", str(here), "--into", str(here / "made"))
     whole = seconds(*words, folder=folder, runs=runs)
     texts = seconds(*words, "--format", "md,latex,csv", folder=folder, runs=runs)
     page = seconds(*words, "--format", "html", folder=folder, runs=runs)
-    return ReportTimes(len(rows), whole, texts, page, (here / "made" / "report.html").stat().st_size)
+    return ReportTimes(rows, whole, texts, page, (here / "made" / "report.html").stat().st_size)
 
 
 def plan_seconds(folder: Path, runs: int = RUNS) -> float:
     """The plan of a thousand cells; the first run, which counts the network, is left out."""
-    budgets = ", ".join(f"{(index + 1) / 101:.4f}" for index in range(100))
-    (folder / "thousand.yaml").write_text(SUITE.format(budgets=budgets))
+    (folder / "thousand.yaml").write_text(planned_suite(1000))
     return seconds("plan", "thousand.yaml", folder=folder, runs=runs)
 
 

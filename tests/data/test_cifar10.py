@@ -129,7 +129,9 @@ def test_what_is_there_is_not_fetched_again(small_cifar: Path, monkeypatch: pyte
         raise AssertionError("the network was used")
 
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", refuse)
+    before = {path: path.stat().st_mtime_ns for path in small_cifar.rglob("*")}
     cifar10.fetch(small_cifar)
+    assert {path: path.stat().st_mtime_ns for path in small_cifar.rglob("*")} == before
 
 
 def test_the_real_set_is_as_declared(cifar_folder: Path) -> None:
