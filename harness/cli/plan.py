@@ -20,6 +20,7 @@ from harness.cli.options import (
     results_folder,
     select,
 )
+from harness.cli.uncollected import uncollected
 
 if TYPE_CHECKING:
     from harness.plan.summary import Totals
@@ -41,13 +42,14 @@ def plan(
     from harness.store.ledger import Ledger
     from harness.suite.load import load_suite
 
-    declared = load_suite(suite, profile, set_ or [])
-    folder = results_folder(declared, results)
-    grid = look(select(list(declared.cells), only), folder, Ledger(folder))
-    if as_json:
-        print(json.dumps(as_document(declared, grid, folder), indent=2))
-    else:
-        print_plan(declared, grid)
+    with uncollected():
+        declared = load_suite(suite, profile, set_ or [])
+        folder = results_folder(declared, results)
+        grid = look(select(list(declared.cells), only), folder, Ledger(folder))
+        if as_json:
+            print(json.dumps(as_document(declared, grid, folder), indent=2))
+        else:
+            print_plan(declared, grid)
 
 
 def summarise(suite: Suite, grid: Grid) -> Totals:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,10 +17,12 @@ from harness.cli.options import (
     SetOption,
     results_folder,
 )
+from harness.cli.uncollected import uncollected
 from harness.errors import UserError, unknown
 from harness.inside import inside
 
 if TYPE_CHECKING:
+    from harness.report.beside import Helpers
     from harness.report.check import Checked
     from harness.report.facts import SuiteFacts
     from harness.store.rows import Row
@@ -59,8 +59,6 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write the table and the plots of what is there, and print where they are."""
-    from harness.report.records import report_json
-
     formats = [part.strip() for part in format_.split(",") if part.strip()]
     for name in formats:
         if name not in ALL_FORMATS:
@@ -76,7 +74,12 @@ def report(
         raise UserError(
             "which suite? `report SUITE`, `report --recorded FOLDER`, or `report --check` for all committed"
         )
-    with _uncollected():
+    from harness.report.beside import helpers
+
+    writes = not check and not as_json
+    with uncollected(), helpers(writes) as helped:
+        if {"png", "pdf"} & set(formats):
+            helped.prepare(_ready_to_draw)
         rows, facts, folder = (
             of_recorded(recorded) if recorded is not None else of_suite(suite or "", profile, set_, results)
         )
@@ -85,24 +88,20 @@ def report(
 
             _told([check_report(into or folder, rows, facts)])
         elif as_json:
+            from harness.report.records import report_json
+
             print(json.dumps(report_json(rows, facts), indent=2))
         else:
             ran = run_command(suite, results, profile, set_ or []) if suite is not None else ()
             stored = folder.parent if recorded is None else None
-            for path in _written(rows, facts, into or folder, formats, stored, ran, beside=True):
+            for path in _written(rows, facts, into or folder, formats, stored, ran, helped):
                 print(path)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Within it, no cycles are looked for: ten thousand rows are millions of objects without any."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+def _ready_to_draw() -> None:
+    from harness.report.write import ready_to_draw
+
+    ready_to_draw()
 
 
 def run_command(suite: str, results: Path | None, profile: str | None, overrides: list[str]) -> tuple[str, ...]:
@@ -185,16 +184,16 @@ def _written(
     formats: list[str],
     results: Path | None,
     command: tuple[str, ...] = (),
-    beside: bool = False,
+    helped: Helpers | None = None,
 ) -> list[Path]:
     """Writes a report, and with its data the hits that are stored in `results`; gives the files' paths.
 
-    `command` is what runs the suite, where it is known; `beside` lets processes be forked.
+    `command` is what runs the suite, where it is known; `helped` makes parts of it beside this process.
     """
     from harness.report.hits import record_hits
     from harness.report.write import write_report
 
-    paths = write_report(rows, facts, folder, formats, command, beside)
+    paths = write_report(rows, facts, folder, formats, command, helped)
     hits = record_hits(rows, results, folder) if results is not None and "csv" in formats else None
     return [*paths, hits] if hits is not None else paths
 

@@ -74,17 +74,19 @@ def record(timing: Timing) -> None:
 
 def recorded() -> list[Timing]:
     """All timings of this machine, oldest first; lines that cannot be read are passed over."""
-    found = []
+    from pydantic_core import from_json
+
+    own, found = machine(), []
     try:
-        lines = timings_file().read_text().splitlines()
+        lines = timings_file().read_bytes().splitlines()
     except OSError:
         return []
     for line in lines[-20_000:]:
         try:
-            timing = Timing(**json.loads(line))
+            timing = Timing(**from_json(line))
         except (ValueError, TypeError):
             continue
-        if timing.machine == machine():
+        if timing.machine == own:
             found.append(timing)
     return found
 

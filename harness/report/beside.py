@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -35,6 +36,29 @@ class Helpers:
     def __init__(self, fork: bool) -> None:
         self.fork = fork
         self._running: list[BaseProcess] = []
+        self._prepared: _Prepared | None = None
+
+    def prepare(self, ready: Callable[[], object]) -> None:
+        """Begins a process that makes ready for work that is not known yet, for instance by imports.
+
+        Args:
+            ready: what it does until then.
+        """
+        if self.fork:
+            self._prepared = _Prepared(ready)
+            self._running.append(self._prepared.process)
+
+    def begin_prepared(self, work: Callable[[], T]) -> Callable[[], T]:
+        """As `begin`, in the process that `prepare` began, if there is one.
+
+        Args:
+            work: can be pickled, as what it gives.
+        """
+        if self._prepared is None:
+            return self.begin(work)
+        prepared, self._prepared = self._prepared, None
+        prepared.give(work)
+        return _result(prepared.process, prepared.answers, work)
 
     def begin(self, work: Callable[[], T]) -> Callable[[], T]:
         """Begins a piece of work, and gives what waits for its result; that raises what the work raised.
@@ -52,20 +76,7 @@ class Helpers:
         process.start()
         theirs.close()
         self._running.append(process)
-
-        def result() -> T:
-            try:
-                failed, found = ours.recv()
-            except EOFError:
-                return work()
-            finally:
-                ours.close()
-                process.join()
-            if failed:
-                raise found
-            return found  # type: ignore[no-any-return]
-
-        return result
+        return _result(process, ours, work)
 
     def share(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """Does jobs here and in one process beside this one, each where there is time first; results in their order."""
@@ -95,6 +106,60 @@ class Helpers:
             if process.is_alive():
                 process.terminate()
             process.join()
+
+
+class _Prepared:
+    """A process that makes ready, then waits for its work."""
+
+    def __init__(self, ready: Callable[[], object]) -> None:
+        from multiprocessing import get_context
+        from multiprocessing.reduction import ForkingPickler
+
+        context = get_context("fork")
+        # Work is handed over as by a pipe, which would hold up whoever gives it before all is ready.
+        self._work = tempfile.TemporaryFile()  # noqa: SIM115
+        self._given, begun = context.Pipe()
+        self.answers, theirs = context.Pipe(duplex=False)
+
+        def wait() -> Any:
+            ready()
+            self._given.close()
+            begun.recv()
+            self._work.seek(0)
+            return ForkingPickler.loads(self._work.read())()
+
+        self.process = context.Process(target=_helped, args=(wait, theirs))
+        self.process.start()
+        begun.close()
+        theirs.close()
+
+    def give(self, work: Callable[[], Any]) -> None:
+        from multiprocessing.reduction import ForkingPickler
+
+        self._work.write(ForkingPickler.dumps(work))
+        self._work.flush()
+        with suppress(BrokenPipeError):  # it is lost or has failed, which its answer will tell
+            self._given.send(None)
+        self._given.close()
+        self._work.close()
+
+
+def _result(process: BaseProcess, answers: Connection, work: Callable[[], T]) -> Callable[[], T]:
+    """What waits for the result of work in a process; the work is done here if the process is lost."""
+
+    def result() -> T:
+        try:
+            failed, found = answers.recv()
+        except EOFError:
+            return work()
+        finally:
+            answers.close()
+            process.join()
+        if failed:
+            raise found
+        return found  # type: ignore[no-any-return]
+
+    return result
 
 
 @contextmanager

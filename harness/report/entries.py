@@ -96,6 +96,14 @@ class Entry:
         """Whether the network is uncut in every seed."""
         return bool(self.done) and all(row.macs is not None and row.macs == row.dense_macs for row in self.done)
 
+    @cached_property
+    def _accuracies(self) -> dict[str, Interval | None]:
+        return {}
+
+    @cached_property
+    def _spreads(self) -> dict[str, Spread | None]:
+        return {}
+
     def by_seed(self, name: Literal["top1", "top5"]) -> dict[int, float]:
         """{seed: share} of the measured rows."""
         found = {row.cell.seed: getattr(row, name) for row in self.done}
@@ -103,8 +111,10 @@ class Entry:
 
     def accuracy(self, name: Literal["top1", "top5"]) -> Interval | None:
         """Mean share and its 95 % t-interval over seeds; None if no seed is measured."""
-        values = list(self.by_seed(name).values())
-        return mean_interval(values) if values else None
+        if name not in self._accuracies:
+            values = list(self.by_seed(name).values())
+            self._accuracies[name] = mean_interval(values) if values else None
+        return self._accuracies[name]
 
     @cached_property
     def held_out(self) -> Interval | None:
@@ -115,8 +125,10 @@ class Entry:
 
     def spread(self, name: Figure) -> Spread | None:
         """A cost over seeds; None if no seed has it."""
-        values = [value for row in self.done if (value := getattr(row, name)) is not None]
-        return Spread(sum(values) / len(values), min(values), max(values)) if values else None
+        if name not in self._spreads:
+            values = [value for row in self.done if (value := getattr(row, name)) is not None]
+            self._spreads[name] = Spread(sum(values) / len(values), min(values), max(values)) if values else None
+        return self._spreads[name]
 
     def dense(self, name: Cost) -> float | None:
         """The same cost of the whole network."""

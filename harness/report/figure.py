@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LEGEND_LINE = 0.148
 _LETTER = 0.05
 _HANDLE = 0.4
+_UNUSED = ("GDEF", "GPOS", "GSUB", "MATH", "kern", "cmap", "name", "OS/2", "post")
 
 
 @contextmanager
@@ -32,19 +33,26 @@ def settings() -> Iterator[None]:
 
 @contextmanager
 def _bare_fonts() -> Iterator[None]:
-    """Within it, fonts are embedded without their rules of shaping.
+    """Within it, fonts are embedded without their rules of shaping and the names of things that no reader shows.
 
     Matplotlib has placed every glyph already; reading and subsetting the rules would take most of a PDF's time.
     """
-    from fontTools.subset import Options
+    from fontTools import subset
 
-    dropped = getattr(Options, "_drop_tables_default", [])
-    before = list(dropped)
-    dropped += [table for table in ("GDEF", "GPOS", "GSUB", "MATH") if table not in before]
+    load_font = subset.load_font
+
+    def load_bare_font(*arguments: Any, **options: Any) -> Any:
+        font = load_font(*arguments, **options)
+        for table in _UNUSED:
+            if table in font:
+                del font[table]
+        return font
+
+    subset.load_font = load_bare_font
     try:
         yield
     finally:
-        dropped[:] = before
+        subset.load_font = load_font
 
 
 def rendered(figure: Figure, kind: Literal["png", "pdf"]) -> bytes:

@@ -13,7 +13,9 @@ from harness.report.table import Table
 
 _HEAD = r"""% Needs in the preamble: \usepackage[utf8]{inputenc} \usepackage[T1]{fontenc} \usepackage{booktabs,graphicx}
 """
+_STRENGTH = "λ\u0303"
 _LETTERS = {
+    _STRENGTH: r"$\tilde{\lambda}$",
     "\\": r"\textbackslash{}",
     "{": r"\{",
     "}": r"\}",
@@ -60,8 +62,9 @@ _LETTERS = {
     "σ": r"$\sigma$",
     "τ": r"$\tau$",
 }
-_TRANSLATED = str.maketrans(_LETTERS)
-_KNOWN = re.compile(f"[ -~{re.escape(''.join(_LETTERS))}]*")
+_SINGLE = {letter: instead for letter, instead in _LETTERS.items() if len(letter) == 1}
+_TRANSLATED = str.maketrans(_SINGLE)
+_KNOWN = re.compile(f"[ -~{re.escape(''.join(_SINGLE))}]*")
 """Letters that stand for themselves or in the list above, each alone: no tilde follows one."""
 _LABEL = set(string.ascii_letters + string.digits + "-:")
 _LATIN = range(0xA1, 0x180)
@@ -70,8 +73,8 @@ _WITHOUT_GLYPH = set("¤¦©ª¬®°¯²³´¶·¸¹º¼½¾÷ĦħĸĿŀŉŦŧſ
 
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is, on one line; a letter that its usual fonts lack becomes its code point."""
-    if _KNOWN.fullmatch(text):  # nearly all cells of a table
-        return " ".join(text.split()).translate(_TRANSLATED)
+    if _KNOWN.fullmatch(text.replace(_STRENGTH, "λ")):  # nearly all cells of a table
+        return _LETTERS[_STRENGTH].join(part.translate(_TRANSLATED) for part in " ".join(text.split()).split(_STRENGTH))
     joined = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return "".join(_letter(letter) for letter in _combined(joined))
 
@@ -88,8 +91,6 @@ def _combined(text: str) -> list[str]:
 
 
 def _letter(letter: str) -> str:
-    if letter == "λ\u0303":
-        return r"$\tilde{\lambda}$"
     if letter in _LETTERS:
         return _LETTERS[letter]
     if all(part.isascii() for part in letter):

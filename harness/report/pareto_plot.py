@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.report import numbers
 from harness.report.entries import Entry
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 _HEIGHT = 2.1
 _AXES_WIDTH = COLUMN_WIDTH - 0.68
@@ -172,31 +173,7 @@ def _draw(axes: Axes, one: _Series) -> Artist:
     figure = axes.figure
     assert isinstance(figure, Figure)
     shifted = offset_copy(axes.transData, fig=figure, x=one.shift, y=0, units="points")
-    barred = [point for point in one.points if point.bar is not None]
-    if barred:
-        axes.errorbar(
-            [point.x for point in barred],
-            [point.y for point in barred],
-            yerr=[point.bar or 0.0 for point in barred],
-            fmt="none",
-            ecolor=one.style.colour,
-            elinewidth=0.7,
-            capsize=1.5,
-            capthick=0.7,
-            zorder=2,
-            transform=shifted,
-        )
-    wide = [point for point in one.points if point.is_wide]
-    if wide:
-        axes.hlines(
-            [point.y for point in wide],
-            [point.low for point in wide],
-            [point.high for point in wide],
-            color=one.style.colour,
-            linewidth=0.7,
-            zorder=2,
-            transform=shifted,
-        )
+    _draw_bars(axes, one, shifted)
     (markers,) = axes.plot(
         [point.x for point in one.points],
         [point.y for point in one.points],
@@ -214,6 +191,21 @@ def _draw(axes: Axes, one: _Series) -> Artist:
     return markers
 
 
+def _draw_bars(axes: Axes, one: _Series, shifted: Transform) -> None:
+    """All bars as one line with gaps, all their ends as markers: a large table has thousands."""
+    upright = [(point.x, point.y - point.bar, point.y + point.bar) for point in one.points if point.bar is not None]
+    level = [(point.y, point.low, point.high) for point in one.points if point.is_wide]
+    gap = float("nan")
+    xs = [x for at, _, _ in upright for x in (at, at, gap)] + [x for _, *ends in level for x in (*ends, gap)]
+    ys = [y for _, *ends in upright for y in (*ends, gap)] + [y for at, _, _ in level for y in (at, at, gap)]
+    look: dict[str, Any] = {"color": one.style.colour, "zorder": 2, "transform": shifted}
+    if xs:
+        axes.plot(xs, ys, linewidth=0.7, solid_capstyle="butt", **look)
+    if upright:
+        ends = [(at, end) for at, *both in upright for end in both]
+        axes.plot(*zip(*ends, strict=True), linestyle="none", marker="_", markersize=3, markeredgewidth=0.7, **look)
+
+
 def _limits(axes: Axes, drawn: Sequence[_Series]) -> None:
     """Limits that hold every mean; an interval that is wider than all means are apart runs out of the picture."""
     points = [point for one in drawn for point in one.points]
@@ -223,8 +215,9 @@ def _limits(axes: Axes, drawn: Sequence[_Series]) -> None:
     share = (6 + max(abs(one.shift) for one in drawn)) / (72 * _AXES_WIDTH)
     margin = max((max(xs) / min(xs)) ** (share / (1 - 2 * share)), 1.1)
     log_axis(axes, min(xs) / margin, max(xs) * margin)
-    span = max(max(ys) - min(ys), 1.0)
-    low = min(max(point.y - (point.bar or 0.0), min(ys) - 0.4 * span) for point in points)
-    high = max(min(point.y + (point.bar or 0.0), max(ys) + 0.4 * span) for point in points)
+    worst, best = min(ys), max(ys)
+    span = max(best - worst, 1.0)
+    low = min(max(point.y - (point.bar or 0.0), worst - 0.4 * span) for point in points)
+    high = max(min(point.y + (point.bar or 0.0), best + 0.4 * span) for point in points)
     margin = max(0.05 * span, (1.0 - (high - low)) / 2)
     axes.set_ylim(low - margin, high + margin)

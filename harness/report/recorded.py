@@ -10,16 +10,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
+from pydantic_core import from_json, to_json
 
 from harness.errors import UserError
 from harness.inside import LARGEST_RECORD, read_bytes
 from harness.printable import one_line, printable_values
+from harness.report.encoded import encoded
 from harness.report.facts import SuiteFacts
 from harness.store.rows import CurvePoint, GateHistogram, Row
 from harness.store.told import Epoch, Loss, Share
@@ -36,6 +38,8 @@ _DEEPEST = 12
 _MOST_PARTNERS = 1000
 _LONGEST = 31
 """Signs of a whole number."""
+_DIGITS = str.maketrans("123456789", "0" * 9)
+_LONG = _LONGEST * "0"
 
 
 def recorded_json(rows: Sequence[Row], facts: SuiteFacts) -> str:
@@ -47,7 +51,7 @@ def recorded_json(rows: Sequence[Row], facts: SuiteFacts) -> str:
         curve = [_recorded_point(one) for one in row.curve]
         told.append({"cell": cells.number(row.cell)} | figures | ({"curve": curve} if curve else {}))
     suite = _adapter(SuiteFacts).dump_python(facts, mode="json", exclude_defaults=True)
-    parts = [("suite", _dumped(suite)), ("cells", _lines(cells.records)), ("rows", _lines(told))]
+    parts = [("suite", encoded(suite)), ("cells", _lines(cells.records)), ("rows", _lines(told))]
     return f'{{"format": {FORMAT},\n' + ",\n".join(f'"{name}": {text}' for name, text in parts) + "}\n"
 
 
@@ -104,7 +108,7 @@ class _Cells:
                 record[name] = self.number(partner)
         if cell.candidates:
             record["candidates"] = [self.number(candidate) for candidate in cell.candidates]
-        content = _dumped(record)
+        content = encoded(record)
         number = self._by_content.setdefault(content, len(self.records))
         if number == len(self.records):
             self.records.append(record)
@@ -128,14 +132,10 @@ def _read_cells(records: Sequence[dict[str, Any]]) -> list[Cell]:
 
 
 def _cell(record: dict[str, Any], known: Sequence[Cell]) -> Cell:
-    own = {name: value for name, value in record.items() if name not in (*_PARTNERS, "candidates")}
-    cell: Cell = _adapter(Cell).validate_python(own)
-    return replace(
-        cell,
-        match=known[record["match"]] if "match" in record else None,
-        widths_of=known[record["widths_of"]] if "widths_of" in record else None,
-        candidates=tuple(known[number] for number in record.get("candidates", ())),
-    )
+    partners = {name: known[record[name]] for name in _PARTNERS if name in record}
+    candidates = {"candidates": tuple(known[number] for number in record.get("candidates", ()))}
+    cell: Cell = _adapter(Cell).validate_python(record | partners | candidates)
+    return cell
 
 
 def _row(record: dict[str, Any], cells: Sequence[Cell]) -> Row:
@@ -192,10 +192,14 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 def _values(text: str) -> Any:
     """JSON values as a report can print them; raises ValueError for numbers that no row can have."""
-    value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
-    # Looking through all values takes longer than all else, and hardly any document has a reason for it.
-    escaped = any(sign in text for sign in ("\\u", "\\b", "\\f", "\\r"))
-    return printable_values(value) if escaped or not text.replace("\n", "").isprintable() else value
+    # Looking at all values takes longer than all else, and hardly any document has a reason for it.
+    if "\\" not in text and text.replace("\n", "").isprintable():
+        with suppress(ValueError):
+            value = from_json(text, allow_inf_nan=False)
+            # It reads 1e999 as infinite all the same.
+            if _LONG not in text.translate(_DIGITS) and b"Infinity" not in to_json(value):
+                return value
+    return printable_values(json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite))
 
 
 def _whole(digits: str) -> int:
@@ -211,9 +215,5 @@ def _finite(digits: str) -> float:
     return value
 
 
-def _dumped(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
 def _lines(records: Sequence[object]) -> str:
-    return "[\n" + ",\n".join(map(_dumped, records)) + "\n]" if records else "[]"
+    return "[\n" + ",\n".join(map(encoded, records)) + "\n]" if records else "[]"

@@ -21,6 +21,7 @@ SETTINGS: Any = {
     "font.size": FONT,
     "axes.labelsize": FONT,
     "axes.titlesize": FONT,
+    "axes.titley": 1.0,  # so that no picture looks for room above ticks at the top, which none has
     "xtick.labelsize": SMALL_FONT,
     "ytick.labelsize": SMALL_FONT,
     "legend.fontsize": SMALL_FONT,

@@ -128,6 +128,8 @@ def _parts(entry: Entry, inches: float) -> list[_Part]:
 
 
 def _panel(axes: Axes, entry: Entry, parts: Sequence[_Part], colour: str) -> None:
+    from matplotlib.transforms import offset_copy
+
     many = sum(len(part.groups) for part in parts)
     for part in parts:
         counts = [[row.widths[group][0] for row in entry.done if group in row.widths] for group in part.groups]
@@ -145,13 +147,12 @@ def _panel(axes: Axes, entry: Entry, parts: Sequence[_Part], colour: str) -> Non
         gone = [place for place, share in zip(part.places, shares, strict=True) if share == 0]
         axes.plot(gone, [4.0] * len(gone), "x", color="black", markersize=2.2, markeredgewidth=0.5)
         if many <= _MOST_NUMBERED:
+            above = offset_copy(axes.transData, fig=axes.figure, y=1, units="points")  # type: ignore[arg-type]
             for place, mean, top in zip(part.places, means, high, strict=True):
                 if mean == 0:
                     continue
                 text = f"{mean:.0f}" if mean >= 10 or mean == int(mean) else f"{mean:.1f}"
-                axes.annotate(
-                    text, (place, top), (0, 1), textcoords="offset points", ha="center", va="bottom", fontsize=5
-                )
+                axes.text(place, top, text, transform=above, ha="center", va="bottom", fontsize=5)
     axes.set_xlim(0.4, parts[-1].end - 0.4)
     axes.set_ylim(0, 118)
     axes.set_yticks([0, 50, 100])

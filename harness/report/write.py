@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,9 +15,9 @@ from harness.report.beside import Helpers, helpers
 from harness.report.facts import SuiteFacts
 from harness.report.latex import latex
 from harness.report.markdown import choices_markdown, markdown
-from harness.report.page import page
 from harness.report.recorded import RECORDED, recorded_json
 from harness.report.table import Table, tables
+from harness.stats.special import special
 from harness.store.atomic import write_bytes
 from harness.store.rows import Row
 
@@ -28,6 +29,13 @@ DEFAULT_FORMATS = ("md", "latex", "csv", *PICTURE_FORMATS)
 FORMATS = (*DEFAULT_FORMATS, "html")
 """The page holds five megabytes of script and every cell's curve: it is written when asked for."""
 ALIASES = {"markdown": "md", "tex": "latex"}
+_TO_DRAW = (
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
+    "PIL.PngImagePlugin",
+    "harness.report.plots",
+)
 Pictures = dict[str, list[tuple[str, str]]]
 
 
@@ -37,7 +45,7 @@ def write_report(
     folder: Path,
     formats: Sequence[str] = DEFAULT_FORMATS,
     command: Sequence[str] = (),
-    beside: bool = False,
+    helped: Helpers | None = None,
 ) -> list[Path]:
     """Writes the report's files and gives their paths.
 
@@ -54,7 +62,8 @@ def write_report(
         folder: where the files go; made if it is not there.
         formats: which; the report shows the pictures that are written with it.
         command: the words of what runs the suite, for the page; empty where it is not known.
-        beside: whether pictures and texts may be made in processes forked beside this one; the files are the same.
+        helped: makes pictures and texts in processes beside this one; the files are the same. If it was prepared, then
+            by `ready_to_draw`.
 
     Raises:
         UserError: a format is unknown, a published table does not exist, or a file cannot be written.
@@ -64,31 +73,36 @@ def write_report(
         if name not in FORMATS:
             raise UserError(unknown("format", name, FORMATS))
     made = tables(rows, facts)
-    with helpers(beside) as helped:
-        kinds = [kind for kind in PICTURE_FORMATS if kind in wanted]
-        if kinds:
-            for table in made:
-                _ = table.entries  # which all that follows needs: worked out before anything is forked
-        drawn: Callable[[], dict[str, bytes]] = dict
-        told: Callable[[], dict[str, bytes]] = dict
-        if kinds:
-            drawn = helped.begin(lambda: _drawn(made, facts, kinds, helped))
-        if "csv" in wanted:
-            told = helped.begin(lambda: {name: text().encode() for name, text in row_texts(rows, facts).items()})
+    helped = helped or Helpers(fork=False)
+    kinds = [kind for kind in PICTURE_FORMATS if kind in wanted]
+    drawn: Callable[[], dict[str, bytes]] = dict
+    told: Callable[[], dict[str, bytes]] = dict
+    if kinds:
         for table in made:
-            _ = table.blocks  # beside the pictures, whose names the texts wait for
-        html = {"report.html": page(rows, made, facts, command).encode()} if "html" in wanted else {}
-        files = drawn()
-        pictures: dict[str, Pictures] = {kind: _named(files, made, kind) for kind in kinds}
-        texts = report_texts(made, rows, facts, pictures)
-        early = told()
-        for name, (kind, text) in texts.items():
-            if kind in wanted:
-                files[name] = early[name] if name in early else text().encode()
-        files |= html
+            _ = table.entries  # which all that follows needs: worked out before it is handed on
+        drawn = helped.begin_prepared(partial(_drawn, made, facts, kinds, helped.fork))
+    if "csv" in wanted:
+        told = helped.begin(lambda: {name: text().encode() for name, text in row_texts(rows, facts).items()})
+    # Beside the pictures, whose names the other texts wait for.
+    for table in made:
+        _ = table.blocks
+    html = {"report.html": _page(rows, made, facts, command)} if "html" in wanted else {}
+    data = {name: text().encode() for name, text in table_texts(made, facts).items()} if "csv" in wanted else {}
+    files = drawn()
+    pictures: dict[str, Pictures] = {kind: _named(files, made, kind) for kind in kinds}
+    for name, (kind, text) in printed_texts(made, facts, pictures).items():
+        if kind in wanted:
+            files[name] = text().encode()
+    files |= data | told() | html
     for name, content in files.items():
         write_bytes(folder / name, content)
     return [folder / name for name in files]
+
+
+def _page(rows: Sequence[Row], made: Sequence[Table], facts: SuiteFacts, command: Sequence[str]) -> bytes:
+    from harness.report.page import page  # most reports are written without
+
+    return page(rows, made, facts, command).encode()
 
 
 def row_texts(rows: Sequence[Row], facts: SuiteFacts) -> dict[str, Callable[[], str]]:
@@ -102,34 +116,48 @@ def row_texts(rows: Sequence[Row], facts: SuiteFacts) -> dict[str, Callable[[], 
     }
 
 
-def report_texts(
-    made: Sequence[Table], rows: Sequence[Row], facts: SuiteFacts, pictures: Mapping[str, Pictures]
+def table_texts(made: Sequence[Table], facts: SuiteFacts) -> dict[str, Callable[[], str]]:
+    """{file name: what makes its content} of the tables as data."""
+    texts = {
+        "table.csv": lambda: records.table_csv(made),
+        "differences.csv": lambda: records.differences_csv(made),
+    }
+    if any(table.fair_lines is not None for table in made):
+        texts["fair.csv"] = lambda: records.fair_csv(made)
+    if facts.published is not None:
+        texts["published.csv"] = lambda: records.published_csv(made)
+    if any(table.studies for table in made):
+        texts["studies.csv"] = lambda: records.studies_csv(made)
+    if any(table.chosen for table in made):
+        texts["choices.csv"] = lambda: records.choices_csv(made)
+    return texts
+
+
+def printed_texts(
+    made: Sequence[Table], facts: SuiteFacts, pictures: Mapping[str, Pictures]
 ) -> dict[str, tuple[str, Callable[[], str]]]:
-    """{file name: (format, what makes its content)} of all that is not a picture.
+    """{file name: (format, what makes its content)} of the tables as they are printed.
 
     Args:
         made: the tables.
-        rows: behind them.
         facts: of the suite.
         pictures: {format: pictures} that stand beside the texts.
     """
     texts: dict[str, tuple[str, Callable[[], str]]] = {
         "report.md": ("md", lambda: markdown(made, facts, pictures.get("png"))),
         "report.tex": ("latex", lambda: latex(made, facts, pictures.get("pdf") or pictures.get("png"))),
-        "table.csv": ("csv", lambda: records.table_csv(made)),
-        "differences.csv": ("csv", lambda: records.differences_csv(made)),
-        **{name: ("csv", text) for name, text in row_texts(rows, facts).items()},
     }
-    if any(table.fair_lines is not None for table in made):
-        texts["fair.csv"] = ("csv", lambda: records.fair_csv(made))
-    if facts.published is not None:
-        texts["published.csv"] = ("csv", lambda: records.published_csv(made))
-    if any(table.studies for table in made):
-        texts["studies.csv"] = ("csv", lambda: records.studies_csv(made))
     if any(table.chosen for table in made):
         texts["choices.md"] = ("md", lambda: choices_markdown(made, facts))
-        texts["choices.csv"] = ("csv", lambda: records.choices_csv(made))
     return texts
+
+
+def report_texts(
+    made: Sequence[Table], rows: Sequence[Row], facts: SuiteFacts, pictures: Mapping[str, Pictures]
+) -> dict[str, tuple[str, Callable[[], str]]]:
+    """{file name: (format, what makes its content)} of all that is not a picture; arguments as of the others."""
+    data = {name: ("csv", text) for name, text in {**row_texts(rows, facts), **table_texts(made, facts)}.items()}
+    return printed_texts(made, facts, pictures) | data
 
 
 def pictures_in(folder: Path, made: Sequence[Table]) -> dict[str, Pictures]:
@@ -156,13 +184,18 @@ def _suffix(table: Table, made: Sequence[Table]) -> str:
     return "_" + re.sub(r"[^\w.-]", "-", table.backbone, flags=re.ASCII) if len(made) > 1 else ""
 
 
+def ready_to_draw() -> None:
+    """Imports what all pictures need."""
+    for name in _TO_DRAW:
+        import_module(name)
+    special()
+
+
 def _drawn(
-    made: Sequence[Table], facts: SuiteFacts, kinds: Sequence[Literal["png", "pdf"]], helped: Helpers
+    made: Sequence[Table], facts: SuiteFacts, kinds: Sequence[Literal["png", "pdf"]], beside: bool
 ) -> dict[str, bytes]:
     """{file name: content} of all pictures, table by table."""
-    # What all pictures need is imported before they are shared out.
-    import matplotlib.backends.backend_agg
-    import matplotlib.backends.backend_pdf  # noqa: F401
+    ready_to_draw()  # before they are shared out
 
     from harness.report.figure import rendered, settings
     from harness.report.plots import figures
@@ -171,7 +204,7 @@ def _drawn(
         figure = draw()
         return {f"{stem}.{kind}": rendered(figure, kind) for kind in kinds} if figure is not None else {}
 
-    with settings():
+    with settings(), helpers(beside) as helped:
         jobs = [
             partial(saved, draw, f"{name}{_suffix(table, made)}")
             for table in made

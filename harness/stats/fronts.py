@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.stats.intervals import t_quantile
 from harness.stats.paired import SIGNIFICANCE, PairedTest, holm, one_sample, paired_test
+from harness.stats.special import special
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,9 +159,8 @@ def _membership(t: Vector, n: Counts, telling: Counts, significance: float) -> M
         significance: the level.
     """
     import numpy as np
-    from scipy.special import stdtr
 
-    p = 2 * stdtr(n[telling] - 1, -np.abs(t[telling]))
+    p = 2 * special().stdtr(n[telling] - 1, -np.abs(t[telling]))
     behind = p[t[telling] < 0]
     if not behind.size:
         return "on" if telling.size == t.size and bool(np.all(p < significance)) else "undecided"

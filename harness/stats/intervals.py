@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from harness.stats.special import special
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -100,7 +102,4 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], confidence
 @lru_cache
 def t_quantile(degrees: int, probability: float) -> float:
     """The quantile of Student's t with `degrees` degrees of freedom."""
-    # scipy.stats.t.ppf calls the same function, but importing scipy.stats takes most of a second.
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, probability))
+    return float(special().stdtrit(degrees, probability))  # as scipy.stats.t.ppf

@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Literal
 
 from harness.stats.intervals import Interval, mean_interval, t_quantile
+from harness.stats.lazily import lazily
+from harness.stats.special import special
 
 Verdict = Literal["win", "tie", "loss"]
 SIGNIFICANCE = 0.05
@@ -55,11 +57,8 @@ def one_sample(differences: Sequence[float]) -> PairedTest:
     scale = max(1.0, *map(abs, differences))
     if found.half_width is None or max(differences) - min(differences) <= 1e-12 * scale:
         return PairedTest(found, None, None)
-    # scipy.stats.ttest_1samp calls the same function, but importing scipy.stats takes more than a second.
-    from scipy.special import stdtr
-
     error = found.half_width / t_quantile(found.n - 1, 1 - SIGNIFICANCE / 2)
-    p = 2 * float(stdtr(found.n - 1, -abs(found.mean) / error))
+    p = 2 * float(special().stdtr(found.n - 1, -abs(found.mean) / error))  # as scipy.stats.ttest_1samp
     return PairedTest(found, p, smallest_detectable(error * math.sqrt(found.n), found.n))
 
 
@@ -85,9 +84,7 @@ def smallest_detectable(deviation: float, n: int, power: float = POWER, signific
 
 @lru_cache
 def _noncentrality(degrees: int, power: float, significance: float) -> float:
-    from scipy.special import nctdtrinc
-
-    return float(nctdtrinc(degrees, 1 - power, t_quantile(degrees, 1 - significance / 2)))
+    return float(special().nctdtrinc(degrees, 1 - power, t_quantile(degrees, 1 - significance / 2)))
 
 
 def holm(probabilities: Sequence[float | None]) -> list[float | None]:
@@ -105,7 +102,8 @@ def holm(probabilities: Sequence[float | None]) -> list[float | None]:
     corrected: list[float | None] = list(probabilities)
     if len(known) < 2:
         return corrected
-    from statsmodels.stats.multitest import multipletests  # takes long to import, and single tests do not need it
+    with lazily("scipy.stats", "scipy.linalg"):  # more than half of the import, and nothing here needs it
+        from statsmodels.stats.multitest import multipletests
 
     with _no_collection():
         found = multipletests([p for _, p in known], method="holm")[1]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
-from pydantic import Field
+from pydantic import Field, SkipValidation
 
 from harness.data.batches import steps_per_epoch
 from harness.plan.stages import Chain, training_images
@@ -31,8 +31,7 @@ class GateHistogram:
     counts: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class CurvePoint:
+class CurvePoint(NamedTuple):
     """One epoch of a cell's life.
 
     Attributes:
@@ -165,7 +164,7 @@ class Row:
     train_images: Count | None = None
     widths: dict[str, tuple[Count, Count]] = field(default_factory=dict)
     strength: tuple[str, float, float] | None = None
-    curve: tuple[CurvePoint, ...] = ()
+    curve: Annotated[tuple[CurvePoint, ...], SkipValidation] = ()
     notes: tuple[str, ...] = ()
     latency: Latency | None = None
     provenance: dict[str, Any] = field(default_factory=dict)

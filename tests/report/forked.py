@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
-from harness.report.beside import Helpers, can_fork
-from harness.report.write import write_report
+from harness.report.beside import Helpers, can_fork, helpers
+from harness.report.write import ready_to_draw, write_report
 from tests.report.made_up import SHORT, facts, grid
 
 OWN = os.getpid()
@@ -26,16 +26,50 @@ def work_is_done_in_another_process_and_handed_back() -> None:
 
 
 def what_the_work_raises_is_raised_where_its_result_is_asked_for() -> None:
-    def wrong() -> None:
-        raise UserError("no such file")
-
-    asked = Helpers(fork=True).begin(wrong)
+    asked = Helpers(fork=True).begin(partial(_wrong, "no such file"))
     with pytest.raises(UserError, match="no such file"):
         asked()
 
 
 def work_of_a_process_that_was_killed_is_done_here() -> None:
     assert Helpers(fork=True).begin(partial(_only_here, 7))() == 7
+
+
+def a_prepared_process_does_its_work_once_it_is_ready() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        helped = Helpers(fork=True)
+        helped.prepare((Path(folder) / "ready").touch)
+        process, ready = helped.begin_prepared(partial(_seen, str(Path(folder) / "ready")))()
+    assert process != OWN
+    assert ready
+
+
+def a_second_work_after_the_prepared_one_is_begun_as_any_other() -> None:
+    helped = Helpers(fork=True)
+    helped.prepare(int)
+    first, second = helped.begin_prepared(os.getpid), helped.begin_prepared(os.getpid)
+    assert OWN not in (one := first(), other := second())
+    assert one != other
+
+
+def what_making_ready_raises_is_raised_where_the_result_is_asked_for() -> None:
+    helped = Helpers(fork=True)
+    helped.prepare(partial(_wrong, "no such library"))
+    with pytest.raises(UserError, match="no such library"):
+        helped.begin_prepared(os.getpid)()
+
+
+def work_for_a_prepared_process_that_was_killed_is_done_here() -> None:
+    helped = Helpers(fork=True)
+    helped.prepare(partial(_only_here, 0))
+    assert helped.begin_prepared(os.getpid)() == OWN
+
+
+def a_prepared_process_without_work_is_ended() -> None:
+    with helpers() as helped:
+        helped.prepare(int)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def shared_jobs_are_each_done_once_and_come_in_their_order() -> None:
@@ -73,10 +107,20 @@ def nothing_is_forked_beside_a_thread() -> None:
 def a_report_made_in_several_processes_has_the_bytes_of_one_made_in_one() -> None:
     rows, suite = grid((1e-4,), (0, 1), SHORT), facts(recipe=SHORT)
     with tempfile.TemporaryDirectory() as folder:
-        apart = write_report(rows, suite, Path(folder) / "apart", beside=True)
+        with helpers() as helped:
+            helped.prepare(ready_to_draw)
+            apart = write_report(rows, suite, Path(folder) / "apart", helped=helped)
         alone = write_report(rows, suite, Path(folder) / "alone")
         assert [path.name for path in apart] == [path.name for path in alone]
         assert [path.read_bytes() for path in apart] == [path.read_bytes() for path in alone]
+
+
+def _seen(path: str) -> tuple[int, bool]:
+    return os.getpid(), Path(path).exists()
+
+
+def _wrong(words: str) -> None:
+    raise UserError(words)
 
 
 def _only_here(number: int) -> int:

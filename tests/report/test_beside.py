@@ -21,6 +21,11 @@ ROOT = Path(__file__).resolve().parents[2]
         "work_is_done_in_another_process_and_handed_back",
         "what_the_work_raises_is_raised_where_its_result_is_asked_for",
         "work_of_a_process_that_was_killed_is_done_here",
+        "a_prepared_process_does_its_work_once_it_is_ready",
+        "a_second_work_after_the_prepared_one_is_begun_as_any_other",
+        "what_making_ready_raises_is_raised_where_the_result_is_asked_for",
+        "work_for_a_prepared_process_that_was_killed_is_done_here",
+        "a_prepared_process_without_work_is_ended",
         "shared_jobs_are_each_done_once_and_come_in_their_order",
         "shared_jobs_that_a_killed_process_took_are_done_here",
         "ending_leaves_no_process_behind",
@@ -36,6 +41,12 @@ def test_with_forked_processes(what: str) -> None:
 
 def test_without_forking_work_is_done_here() -> None:
     assert Helpers(fork=False).begin(os.getpid)() == os.getpid()
+
+
+def test_without_forking_prepared_work_is_done_here() -> None:
+    helped = Helpers(fork=False)
+    helped.prepare(pytest.fail)
+    assert helped.begin_prepared(os.getpid)() == os.getpid()
 
 
 def test_without_forking_shared_jobs_come_in_their_order() -> None:

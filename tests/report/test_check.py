@@ -52,7 +52,7 @@ def test_one_changed_digit_is_found_and_shown(name: str, measured: Path) -> None
 def test_a_changed_row_is_found_in_every_text_that_shows_it(measured: Path) -> None:
     path = measured / "vgg.cpu" / "recorded.json"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace('"top1": 0.93', '"top1": 0.83', 1), encoding="utf-8")
+    path.write_text(text.replace('"top1":0.93', '"top1":0.83', 1), encoding="utf-8")
     named = {Path(problem.split("\n")[0].removeprefix("--- ")).name for problem in check_folder(path.parent).problems}
     data = {"table.csv", "fair.csv", "differences.csv", "rows.csv", "rows.jsonl"}
     assert named == data | {"report.md", "report.tex"}

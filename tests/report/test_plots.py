@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -95,18 +94,23 @@ def test_all_pictures_come_from_a_whole_suite() -> None:
     assert set(drawn(grid())) == {"pareto_macs", "pareto_params", "widths", "gates", "curves", "cost"}
 
 
-def test_a_level_line_joins_the_cheapest_and_the_dearest_seed() -> None:
+def test_a_level_bar_joins_the_cheapest_and_the_dearest_seed() -> None:
     rows = [done(cell("dnal", seed), 0.9, macs) for seed, macs in enumerate((100_000_000, 140_000_000))]
-    axes = picture("pareto_macs", rows).axes[0]
-    ends = [np.asarray(path.get_segments()[0]).tolist() for path in level_lines(axes)]
-    assert ends == [[[100.0, 90.0], [140.0, 90.0]]]
+    assert [bar for bar in bars(picture("pareto_macs", rows).axes[0]) if bar[0][0] != bar[1][0]] == [
+        [[100.0, 90.0], [140.0, 90.0]]
+    ]
     same = [done(cell("dnal", seed), 0.9, 100_000_000) for seed in (0, 1)]
-    assert not level_lines(picture("pareto_macs", same).axes[0])
+    assert all(start[0] == end[0] for start, end in bars(picture("pareto_macs", same).axes[0]))
 
 
-def level_lines(axes: Axes) -> list[LineCollection]:
-    lines = [one for one in axes.collections if isinstance(one, LineCollection)]
-    return [line for line in lines if np.ptp(np.asarray(line.get_segments()[0])[:, 0]) > 0]
+def bars(axes: Axes) -> list[list[list[float]]]:
+    """[start, end] of every bar: pieces of lines that are broken where a number is none."""
+    found = []
+    for line in axes.lines:
+        points = np.asarray(line.get_xydata())
+        if np.isnan(points).any():
+            found += [points[at : at + 2].tolist() for at in range(0, len(points), 3)]
+    return found
 
 
 def test_pictures_that_nothing_fills_are_not_made() -> None:
@@ -141,8 +145,18 @@ def test_the_front_joins_the_best_means() -> None:
 
 
 def test_intervals_are_drawn_from_two_seeds_on() -> None:
-    assert not picture("pareto_macs", grid(seeds=(0,))).axes[0].containers
-    assert picture("pareto_macs", grid(seeds=(0, 1))).axes[0].containers
+    assert not bars(picture("pareto_macs", grid(seeds=(0,))).axes[0])
+    assert bars(picture("pareto_macs", grid(seeds=(0, 1))).axes[0])
+
+
+def test_an_upright_bar_is_the_interval_and_has_two_ends() -> None:
+    rows = [done(cell("dnal", seed), top1, 100_000_000) for seed, top1 in enumerate((0.90, 0.91, 0.92))]
+    axes = picture("pareto_macs", rows).axes[0]
+    [[[_, low], [_, high]]] = bars(axes)
+    half_width = 100 * 0.01 / np.sqrt(3) * 4.302652729911275  # Student's t of two degrees of freedom
+    assert [low, high] == pytest.approx([91 - half_width, 91 + half_width])
+    [ends] = [line for line in axes.lines if line.get_marker() == "_"]
+    assert np.asarray(ends.get_xydata())[:, 1].tolist() == [low, high]
 
 
 @pytest.mark.parametrize(

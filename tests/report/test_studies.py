@@ -93,7 +93,7 @@ def test_the_block_is_in_the_report_and_its_trials_are_data() -> None:
     assert "### Study 'front': 4 trials of DNAL" in markdown([made], facts())
     records = list(csv.DictReader(io.StringIO(studies_csv([made]))))
     assert [record["rank"] for record in records] == ["2", "", "", "1"]
-    assert records[0]["params"] == '{"lambda_a": 0.000123456}'
+    assert records[0]["params"] == '{"lambda_a":0.000123456}'
     assert float(records[3]["held_out_top1"]) == 0.93
 
 

@@ -29,7 +29,7 @@ def test_all_formats_are_written(tmp_path: Path) -> None:
 
 def test_published_rows_are_written_as_data_where_there_are_any(tmp_path: Path) -> None:
     suite = facts(published="dnal_2022 / CIFAR-10 / VGG16")
-    assert [path.name for path in write_report(grid(seeds=(0,)), suite, tmp_path, ["csv"])][-1] == "published.csv"
+    assert "published.csv" in [path.name for path in write_report(grid(seeds=(0,)), suite, tmp_path, ["csv"])]
 
 
 def test_only_the_wanted_formats_are_written(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_no_field_of_a_csv_file_is_a_formula(text: str) -> None:
         ("l1_norm[match=dnal[lambda_a=1e-4]]", "l1_norm[match=dnal[lambda_a=1e-4]]"),
         ("VGG16 – λ̃ ± é", "VGG16 – λ̃ ± é"),
         (None, ""),
-        ([-1, "=x"], '[-1, "=x"]'),
+        ([-1, "=x"], '[-1,"=x"]'),
         ("=1", "'=1"),
         ("-x", "'-x"),
         ("a\nb", "a b"),
