@@ -21,6 +21,8 @@ from harness.report.page_words import environments, method_words, protocol, summ
 from harness.report.table import Table
 from harness.store.rows import Row
 
+MOST_ROWS = 300
+"""Of a table, that the page shows before it is asked for the rest."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -51,6 +53,7 @@ def page(rows: Sequence[Row], tables: Sequence[Table], facts: SuiteFacts, comman
     identifiers = {id(cell.row): cell.identifier for cell in cells}
     return environment.get_template("page.html").render(
         facts=facts,
+        most=MOST_ROWS,
         policy=_policy([plotly, script]),
         style=_asset("page.css"),
         plotly=plotly,

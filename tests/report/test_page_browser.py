@@ -57,6 +57,15 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page that shows five rows of each table before it is asked for the rest."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("harness.report.page.MOST_ROWS", 5)
+        (path,) = write_report(grid(seeds=(0, 1)), facts(), tmp_path_factory.mktemp("long"), ["html"])
+    return path
+
+
 def column(browser: Browser, heading: str) -> list[str]:
     """The sort keys of a column of the first table, in the order shown."""
     return list(
@@ -113,6 +122,40 @@ def test_filters_hide_lines_and_their_points(browser: Browser, report: Path) -> 
     assert browser.run(f"{SHOWN}.length") == whole
     choose(browser, "state-cells", "failed")
     assert browser.run("document.querySelector('#cells output').textContent") == "1 of 27 rows"
+
+
+LAID_OUT = f"{LINES}.filter(row => row.getClientRects().length)"
+MORE = "document.querySelector('section.table .more')"
+
+
+def test_a_long_table_shows_its_first_rows_and_all_of_them_when_asked(browser: Browser, long: Path) -> None:
+    browser.open(long)
+    whole = browser.run(f"{LINES}.length")
+    assert browser.run(f"{LAID_OUT}.length") == 5 < whole
+    assert browser.run(f"{MORE}.textContent") == f"Show all {whole} rows"
+    assert sum(drawn(browser)) == whole  # points stand for rows that are not laid out, too
+    browser.run(f"{MORE}.click()")
+    assert browser.run(f"{LAID_OUT}.length") == whole
+    assert browser.run(f"{MORE}.hidden && document.activeElement === {LINES}[5]")
+
+
+def test_the_first_rows_of_a_long_table_are_those_of_the_order_and_the_filter(browser: Browser, long: Path) -> None:
+    browser.open(long)
+    click_heading(browser, "Top-1 (%)")
+    click_heading(browser, "Top-1 (%)")
+    best = sorted(map(float, filter(None, column(browser, "Top-1 (%)"))))[-1]
+    at = "row.cells[[...row.closest('table').tHead.rows[0].cells].findIndex(one => one.textContent === 'Top-1 (%)')]"
+    assert browser.run(f"{LAID_OUT}.map(row => Number({at}.dataset.key))[0]") == best
+    choose(browser, "method-0", "dnal")
+    fitting = browser.run(f"{SHOWN}.length")
+    assert browser.run(f"{LAID_OUT}.length") == min(fitting, 5)
+    assert browser.run(f"{MORE}.hidden") == (fitting <= 5)
+
+
+def test_a_short_table_has_nothing_to_ask_for(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    assert browser.run("[...document.querySelectorAll('.more')].every(button => button.hidden)")
+    assert browser.run("document.querySelectorAll('tr.later').length") == 0
 
 
 def test_published_points_stand_on_the_papers_axes_only(browser: Browser, report: Path) -> None:

@@ -57,6 +57,30 @@
 
   // ---------------------------------------------------------------- tables
   const rows = (table) => all("tbody tr", table);
+  // Thousands of rows take a browser seconds to lay out: the first stand there, the rest on demand.
+  const most = Number(document.querySelector("main").dataset.most);
+  const shorten = (table) => {
+    const more = table.more;
+    let fitting = 0;
+    for (const row of rows(table)) row.classList.toggle("later", !row.hidden && ++fitting > most && !more.asked);
+    more.hidden = fitting <= most || more.asked;
+    more.textContent = `Show all ${fitting} rows`;
+  };
+  for (const table of all("table.sortable")) {
+    const more = table.more = document.createElement("button");
+    more.type = "button";
+    more.className = "more";
+    more.addEventListener("click", () => {
+      more.asked = true;
+      const first = table.querySelector("tr.later");
+      shorten(table);
+      // The button that had the focus is gone.
+      first.tabIndex = -1;
+      first.focus();
+    });
+    table.closest(".scroll").after(more);
+    shorten(table);
+  }
   const sort = (table, column, direction) => {
     const numeric = table.tHead.rows[0].cells[column].classList.contains("number");
     const key = (row) => (row.cells[column] ? row.cells[column].dataset.key : "");
@@ -71,6 +95,7 @@
       if (at === column) cell.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
       else cell.removeAttribute("aria-sort");
     });
+    shorten(table);
   };
   for (const table of all("table.sortable")) {
     [...table.tHead.rows[0].cells].forEach((cell, column) => {
@@ -90,6 +115,7 @@
         shown += fits;
       }
       place.querySelector("output.shown").textContent = `${shown} of ${rows(table).length} rows`;
+      shorten(table);
       then();
     };
     for (const control of [find, method, state]) if (control) control.addEventListener("input", apply);
