@@ -18,6 +18,7 @@ _LEGEND_LINE = 0.148
 _LETTER = 0.05
 _HANDLE = 0.4
 _UNUSED = ("GDEF", "GPOS", "GSUB", "MATH", "kern", "cmap", "name", "OS/2", "post")
+"""Tables of a TrueType font that a PDF reader needs none of where glyphs are named by number (ISO 32000-1, 9.9)."""
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def settings() -> Iterator[None]:
 
 @contextmanager
 def _bare_fonts() -> Iterator[None]:
-    """Within it, fonts are embedded without their rules of shaping and the names of things that no reader shows.
+    """Within it, fonts are embedded without their rules of shaping, names and tables of characters.
 
     Matplotlib has placed every glyph already; reading and subsetting the rules would take most of a PDF's time.
     """

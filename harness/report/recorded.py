@@ -40,6 +40,7 @@ _LONGEST = 31
 """Signs of a whole number."""
 _DIGITS = str.maketrans("123456789", "0" * 9)
 _LONG = _LONGEST * "0"
+"""What a number that is too long has in it once all its digits are made alike."""
 
 
 def recorded_json(rows: Sequence[Row], facts: SuiteFacts) -> str:

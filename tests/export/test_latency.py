@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -46,6 +48,22 @@ def test_at_least_twelve_passes_are_timed_and_more_if_there_is_time() -> None:
     more = time_networks({"one": Sleeper(0.002)}, torch.zeros(1, 1, 8, 8), Run(batch=1), seconds=0.2)["one"]
     assert len(few.seconds) == 12
     assert len(more.seconds) > 24
+
+
+def test_every_network_is_compiled_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, graphs = torch.compile, []
+
+    def keep(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        del inputs
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda given: real(given, backend=keep))
+    many = torch._dynamo.config.recompile_limit + 2
+    networks = {str(width): nn.Sequential(nn.Conv2d(1, 1 + width, 3)) for width in range(many)}
+    timed = time_networks(networks, torch.zeros(1, 1, 8, 8), Run(batch=2, compiled=True), seconds=0)
+    assert list(timed) == list(networks)
+    assert len(graphs) == many
 
 
 def test_every_pass_sees_the_whole_batch_in_evaluation_mode_without_gradients() -> None:
