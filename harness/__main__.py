@@ -14,7 +14,8 @@ def main() -> None:
         from harness.cli.app import run_app
 
     status = run_app(sys.argv[1:])
-    gc.freeze()  # what is left goes with the process: looking through it for cycles takes a fifth of a second
+    if "torch" not in sys.modules:  # whose libraries complain at the end of what was not collected
+        gc.freeze()  # what is left goes with the process: looking through it for cycles takes a fifth of a second
     sys.exit(status)
 
 

@@ -85,7 +85,7 @@ class Place:
         return self._interruptible(train), None if held_out is None else self._interruptible(held_out)
 
     def test_loader(self, data: str) -> Loader:
-        """The test split, in its own order; only the measure stage asks for it."""
+        """The test split, in its own order; the measure stage asks for it, and fine-tuning that records its curve."""
         declared = data_set(data, self.data)
         if declared.photographs:
             from harness.data.photographs import PhotographLoader

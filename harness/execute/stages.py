@@ -259,7 +259,8 @@ def _train_weights(
         cuda_graphs=config.get("cuda_graphs", False),
     )
     seed, accumulate = derive(config["seed"], "order"), config.get("accumulate", 1)
-    source = Source(train, held_out, seed, config["batch"], config["augment"], accumulate)
+    test = place.test_loader(config["data"]) if config.get("record_test_curve") else None
+    source = Source(train, held_out, seed, config["batch"], config["augment"], accumulate, test)
     progress = train_epochs(
         network,
         step,

@@ -210,6 +210,8 @@ class _Known:
             "all_train": self.all_train,
             "checksum": declared.checksum,
         }
+        # What fine-tuning alone has; left out where it is off, so that what was named without it keeps its name.
+        self.tested = {"record_test_curve": True} if recipe.record_test_curve else {}
         self.schedule = self.method.finetune_schedule(self.params, recipe.epochs)
         self.search_epochs = self.method.search_epochs(self.params, recipe.epochs.search)
 
@@ -293,6 +295,7 @@ class _Known:
         config = {
             **self.identity,
             **self.training,
+            **self.tested,
             "learning_rates": learning_rates,
             "first_epoch": 0 if fresh else epochs.dense + self.search_epochs,
         }
@@ -318,7 +321,8 @@ class _Known:
         length = scratch_epochs(self.cell.scratch, self.recipe.epochs.total, bill, per_epoch)
         learning_rates, count = _rates(self.recipe, length, 0, length)
         own = {"learning_rates": learning_rates, "first_epoch": 0, "fresh": True}
-        return _stage("finetune", {**self.identity, **self.training, **own}, (decided.key,), count, per_epoch * count)
+        config = {**self.identity, **self.training, **self.tested, **own}
+        return _stage("finetune", config, (decided.key,), count, per_epoch * count)
 
     def measure(self, trained: Stage) -> Stage:
         """Reads the test split once."""

@@ -115,6 +115,8 @@ def question(stage: Stage, cell: Cell, device: str, threads: int) -> Question:
     images = 0.0
     if stage.epochs:
         images = stage.epochs * _work_per_epoch(cell.data, bool(stage.config.get("all_train")))
+        if stage.config.get("record_test_curve"):
+            images += stage.epochs * HELD_OUT_WORK * data_set(cell.data.name).test_images
     macs = network_cost(cell.backbone, cell.data.name).macs
     if stage.kind == "finetune" and stage.epochs:
         trained = training_images(cell.data, bool(stage.config.get("all_train")))

@@ -55,6 +55,8 @@ def main_columns(
         columns.append(Column("Held-out (%)", _held_out, nothing))
     columns += _costs(found, quoted, theirs, counts)
     columns.append(Column("Top-1 (%)", lambda entry: _accuracy(entry, "top1"), lambda row: row.top1 or MISSING))
+    if any(entry.best_test for entry in found):
+        columns.append(Column("Best test epoch (%) †", _best_test, nothing))
     if any(entry.accuracy("top5") for entry in found) or any(row.top5 for row in theirs):
         columns.append(Column("Top-5 (%)", lambda entry: _accuracy(entry, "top5"), lambda row: row.top5 or MISSING))
     if len({entry.train_images for entry in found if entry.done}) > 1:
@@ -167,6 +169,10 @@ def _epochs(row: PublishedRow) -> str:
 def _accuracy(entry: Entry, name: str) -> str:
     found = entry.accuracy("top1" if name == "top1" else "top5")
     return numbers.interval(found) if found is not None else MISSING
+
+
+def _best_test(entry: Entry) -> str:
+    return numbers.interval(entry.best_test) if entry.best_test is not None else MISSING
 
 
 def _held_out(entry: Entry) -> str:

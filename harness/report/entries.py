@@ -123,6 +123,12 @@ class Entry:
         known = [value for value in values if value is not None]
         return mean_interval(known) if known else None
 
+    @cached_property
+    def best_test(self) -> Interval | None:
+        """Mean over seeds of the best epoch's top-1 on the test images, shares; None where that was not recorded."""
+        values = [best for row in self.done if (best := row.best_test) is not None]
+        return mean_interval(values) if values else None
+
     def spread(self, name: Figure) -> Spread | None:
         """A cost over seeds; None if no seed has it."""
         if name not in self._spreads:

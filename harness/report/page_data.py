@@ -177,6 +177,9 @@ def _cell(row: Row) -> dict[str, Any]:
                 _rounded(100 * point.held_out_top1, 5) if point.held_out_top1 is not None else None
                 for point in row.curve
             ],
+            "test": [_rounded(100 * point.test_top1, 5) if point.test_top1 is not None else None for point in row.curve]
+            if row.best_test is not None
+            else [],
         },
         "widths": [[name, kept, size] for name, (kept, size) in row.widths.items()],
         "gates": [[one.low, one.high, *one.counts] for one in gates],

@@ -155,28 +155,38 @@ _Stage = Annotated[str, Field(max_length=100)]
 _Plain = tuple[_Stage, Epoch, Loss, Share, Share | None]
 _Gates = Annotated[tuple[Loss, ...], Field(min_length=3)]
 _Gated = tuple[_Stage, Epoch, Loss, Share, Share | None, _Gates]
+_Tested = tuple[_Stage, Epoch, Loss, Share, Share | None, _Gates | None, Share]
 
 
 @cache
 def _curves() -> TypeAdapter[list[Any]]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(list[_Plain | _Gated])
+    return TypeAdapter(list[_Plain | _Gated | _Tested])
 
 
 def _recorded_point(one: CurvePoint) -> tuple[Any, ...]:
-    """A point of a curve; what its gates were comes last, where there were any."""
-    known = (one.stage, one.epoch, one.loss, one.train_top1, one.held_out_top1)
-    return known if one.gates is None else (*known, (one.gates.low, one.gates.high, *one.gates.counts))
+    """A point of a curve; its gates and its top-1 on test images come last, where there are any."""
+    known = one[:5]
+    gates = None if one.gates is None else (one.gates.low, one.gates.high, *one.gates.counts)
+    if one.test_top1 is not None:
+        return (*known, gates, one.test_top1)
+    return known if gates is None else (*known, gates)
 
 
 def _point(
-    stage: str, epoch: int, loss: float, train: float, held_out: float | None, gates: Sequence[float] = ()
+    stage: str,
+    epoch: int,
+    loss: float,
+    train: float,
+    held_out: float | None,
+    gates: Sequence[float] | None = None,
+    test: float | None = None,
 ) -> CurvePoint:
     if gates and (gates[0] >= gates[1] or min(gates[2:]) < 0):
         raise ValueError(f"epoch {epoch} has gates that no epoch can have")
     spread = GateHistogram(gates[0], gates[1], tuple(map(int, gates[2:]))) if gates else None
-    return CurvePoint(stage, epoch, loss, train, held_out, spread)
+    return CurvePoint(stage, epoch, loss, train, held_out, spread, test)
 
 
 @cache

@@ -64,7 +64,18 @@ def entry_record(entry: Entry) -> dict[str, Any]:
 
 def table_csv(tables: Sequence[Table]) -> str:
     """One line for each printed line of our own."""
-    return _csv([entry_record(entry) for table in tables for entry in table.entries])
+    return _csv(_entry_records([entry for table in tables for entry in table.entries]))
+
+
+def _entry_records(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """One a printed line, all with the same fields: the best epochs on the test images if any line has one."""
+    told = [entry_record(entry) for entry in entries]
+    if any(entry.best_test for entry in entries):
+        for record, entry in zip(told, entries, strict=True):
+            best = entry.best_test
+            record["best_test_epoch_mean"] = best.mean if best is not None else None
+            record["best_test_epoch_half_width"] = best.half_width if best is not None else None
+    return told
 
 
 def difference_records(table: Table) -> list[dict[str, Any]]:
@@ -226,15 +237,16 @@ def rows_jsonl(records: Sequence[Mapping[str, Any]]) -> str:
 
 def curves_csv(rows: Iterable[Row]) -> str:
     """One line for each cell and epoch."""
-    lines = ["cell,stage,epoch,loss,train_top1,held_out_top1\n"]
-    for row in rows:
+    known = list(rows)
+    tested = any(row.best_test is not None for row in known)
+    lines = ["cell,stage,epoch,loss,train_top1,held_out_top1" + (",test_top1\n" if tested else "\n")]
+    for row in known:
         if row.curve:
             label = _written(row.cell.label)
             # Most of the time would be spent on each number's shortest text.
-            figures = encoded([point[1:5] for point in row.curve])[2:-2].replace("null", "").split("],[")
-            lines += [
-                f"{label},{_written(point.stage)},{four}\n" for point, four in zip(row.curve, figures, strict=True)
-            ]
+            figures = [(*point[1:5], point.test_top1) if tested else point[1:5] for point in row.curve]
+            texts = encoded(figures)[2:-2].replace("null", "").split("],[")
+            lines += [f"{label},{_written(point.stage)},{text}\n" for point, text in zip(row.curve, texts, strict=True)]
     return "".join(lines)
 
 
@@ -264,7 +276,7 @@ def _table_record(table: Table, facts: SuiteFacts) -> dict[str, Any]:
     return {
         "backbone": table.backbone,
         "title": table.title,
-        "entries": [entry_record(entry) for entry in table.entries],
+        "entries": _entry_records(table.entries),
         "fair": _fair_records(table),
         "differences": difference_records(table),
         **({"choices": choice_records(table)} if table.chosen else {}),

@@ -41,6 +41,7 @@ class CurvePoint(NamedTuple):
         train_top1: share of the (augmented) training images classified right, 0..1.
         held_out_top1: on the held-out images, 0..1; None where the recipe trains on them.
         gates: where the epoch trained gates.
+        test_top1: on the test images, 0..1, where the recipe records that (`record_test_curve`).
     """
 
     stage: str
@@ -49,6 +50,7 @@ class CurvePoint(NamedTuple):
     train_top1: float
     held_out_top1: float | None
     gates: GateHistogram | None = None
+    test_top1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,13 @@ class Row:
     key: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     study: StudyRecord | None = None
     tuning_epochs: int = 0
+
+    @property
+    def best_test(self) -> float | None:
+        """Top-1 of the best epoch on the test images, 0..1; None where only the last was tested."""
+        tested = [point.test_top1 for point in self.curve if point.test_top1 is not None]
+        # The last epoch is tested again as it is measured; in another memory format it may differ by an image.
+        return max(*tested, self.top1) if tested and self.top1 is not None else None
 
     @property
     def latency_seconds(self) -> float | None:

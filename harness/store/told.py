@@ -94,6 +94,7 @@ class Point(_Whole):
     train_top1: Share
     held_out_top1: Share | None
     gates: Gates | None = None
+    test_top1: Share | None = None
 
 
 class Search(_Whole):

@@ -130,6 +130,14 @@ class Recipe(BaseModel):
         bool,
         Field(description="only algorithms that give the same bits every time, on a GPU too", exclude_if=_unset),
     ] = False
+    record_test_curve: Annotated[
+        bool,
+        Field(
+            description="read the test images after every epoch of fine-tuning too, and print the best of these epochs "
+            "beside the last, marked †; nothing is chosen by it",
+            exclude_if=_unset,
+        ),
+    ] = False
     calibrated: Annotated[
         bool,
         Field(description="lr and weight decay were chosen by a calibration at full length, or the paper states them"),

@@ -187,7 +187,9 @@ def _recipe(recipe: Recipe, finetune: int | None, entries: dict[str, Node], prob
         return None
     # a trial has one curve: the rate is chosen for the cells that the study leads to
     rate = "base" if recipe.finetune_lr == "choose" else recipe.finetune_lr
-    return recipe.model_copy(update={"all_train": False, "epochs": epochs, "finetune_lr": rate})
+    return recipe.model_copy(
+        update={"all_train": False, "record_test_curve": False, "epochs": epochs, "finetune_lr": rate}
+    )
 
 
 def _stopping(block: TuneBlock, epochs: int, several: bool) -> Stopping | None:

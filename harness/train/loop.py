@@ -81,6 +81,7 @@ class Source:
         batch: images a step.
         accumulate: micro-batches that a step takes one after the other; the gradient is that of the mean over all of
             its images, and batch norm sees one micro-batch at a time.
+        test: scored after each epoch where the recipe asks for it; nothing that trains reads the score.
     """
 
     train: Loader
@@ -89,6 +90,7 @@ class Source:
     batch: int
     augment: bool
     accumulate: int = 1
+    test: Loader | None = None
 
 
 @dataclass
@@ -168,6 +170,8 @@ def train_epochs(
                 )
             scored = source.held_out if ranks.rank == 0 else None
             held_out = None if scored is None else accuracy(network, scored)
+            tested = source.test if ranks.rank == 0 else None
+            test = {} if tested is None else {"test_top1": accuracy(network, tested)}
             seconds = time.perf_counter() - started
             progress.epochs = epoch + 1
             progress.seconds += seconds
@@ -178,6 +182,7 @@ def train_epochs(
                     "loss": loss,
                     "train_top1": right,
                     "held_out_top1": held_out,
+                    **test,
                     **(observe() if observe is not None else {}),
                 }
             )

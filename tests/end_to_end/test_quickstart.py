@@ -47,3 +47,9 @@ def test_ray_leaves_nothing_in_the_results_folder(ran: tuple[Path, subprocess.Co
     folder, _ = ran
     names = {path.name for path in (folder / "results" / "runs" / "quickstart").iterdir()}
     assert names <= {"ledger", "leases", "artifacts", "checkpoints", "report"}
+
+
+def test_a_run_in_one_process_ends_without_a_complaint_of_its_libraries(tmp_path: Path) -> None:
+    done = harness("run", "quickstart", *SMALL, "--only", "*/dense/*", "--executor", "inline", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "leak" not in done.stderr

@@ -65,10 +65,10 @@ def test_two_objectives_give_up_to_three_cells_and_no_early_stopping(load: Load)
     assert study.stopping is None
 
 
-def test_trials_hold_out_images_that_the_recipe_trains_on_and_may_be_shorter(load: Load) -> None:
+def test_trials_hold_out_images_read_no_test_images_and_may_be_shorter(load: Load) -> None:
     suite = load(
         "suite: tiny\ndataset: digits\nbackbones: [vgg_digits]\nseeds: [0]\n"
-        "recipe: {use: short_digits, all_train: true}\nmethods:\n"
+        "recipe: {use: short_digits, all_train: true, record_test_curve: true}\nmethods:\n"
         "  - tune: {method: dnal, space: {lambda_a: loguniform(1e-5, 1e-3)}, trials: 9, finetune: 4}\n"
     )
     (cell,) = suite.cells
@@ -76,6 +76,7 @@ def test_trials_hold_out_images_that_the_recipe_trains_on_and_may_be_shorter(loa
     trial = cell.tuned.study.trial
     assert cell.recipe.all_train
     assert not trial.recipe.all_train
+    assert not trial.recipe.record_test_curve
     assert trial.recipe.epochs.finetune == 4
     assert trial.recipe.epochs.schedule == cell.recipe.epochs.schedule
 

@@ -137,10 +137,11 @@
     const part = (name) => cell.querySelector(`.chart.${name}`);
     const colours = { line: legible("#0072B2"), second: legible("#D55E00") };
     if (part("curve")) {
-      const { epoch, loss, train, held_out: heldOut, stage } = found.curve;
+      const { epoch, loss, train, held_out: heldOut, test, stage } = found.curve;
       const line = (name, y, axis, colour, dash) => ({ x: epoch, y, name, yaxis: axis, mode: "lines", line: { color: colour, dash }, hovertemplate: "%{y}<extra></extra>" });
       const traces = [line("training loss", loss, "y2", variable("--soft"), "dot"), line("training top-1 (%)", train, "y", colours.second, "dash")];
       if (heldOut.some((value) => value !== null)) traces.push(line("held-out top-1 (%)", heldOut, "y", colours.line, "solid"));
+      if (test.length) traces.push(line("test top-1 (%) †", test, "y", variable("--bad"), "dashdot"));
       const starts = stage.map((name, at) => at).filter((at) => at === 0 || stage[at] !== stage[at - 1]);
       draw(part("curve"), traces, {
         hovermode: "x unified", xaxis: { title: { text: "epoch" } }, yaxis: { title: { text: "top-1 (%)" } },
