@@ -103,8 +103,7 @@ class Helpers:
     def end(self) -> None:
         """Ends what nobody waits for any longer."""
         for process in self._running:
-            if process.is_alive():
-                process.terminate()
+            process.kill()  # it may have been forked with handlers that pass over what is gentler
             process.join()
 
 

@@ -72,6 +72,15 @@ def a_prepared_process_without_work_is_ended() -> None:
         os.waitpid(-1, os.WNOHANG)
 
 
+def a_process_that_heeds_no_signal_is_ended() -> None:
+    signal.signal(signal.SIGTERM, lambda number, frame: None)  # as Ray's handler, which only takes note
+    with helpers() as helped:
+        helped.prepare(int)
+        helped.begin(signal.pause)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
 def shared_jobs_are_each_done_once_and_come_in_their_order() -> None:
     with tempfile.TemporaryDirectory() as folder:
 

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
         "what_making_ready_raises_is_raised_where_the_result_is_asked_for",
         "work_for_a_prepared_process_that_was_killed_is_done_here",
         "a_prepared_process_without_work_is_ended",
+        "a_process_that_heeds_no_signal_is_ended",
         "shared_jobs_are_each_done_once_and_come_in_their_order",
         "shared_jobs_that_a_killed_process_took_are_done_here",
         "ending_leaves_no_process_behind",
@@ -35,7 +36,9 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_with_forked_processes(what: str) -> None:
     code = f"from tests.report import forked; forked.{what}()"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
 
 
