@@ -1,6 +1,6 @@
 """How long `report`, `plan` and `--help` take as suites grow, as a user sees it: whole processes, wall clock.
 
-    python -m bench.scale > results/measured/scale.md
+    python -m bench --only scale > results/measured/scale.md
 
 Compared with bars that are absolute: 3 s + 1 ms a row for a report in its default formats, 1 s for the plan of a
 thousand cells whose network is counted already, 0.5 s for `--help`. Rows are made up (tests/report/made_up.py), so
@@ -10,7 +10,6 @@ three runs, after one that is left out.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -128,31 +127,3 @@ def measure(quick: bool) -> list[Line]:
 
 def _line(what: str, took: float, bar: float, note: str = "") -> Line:
     return Line(what, f"{took:.2f} s", "–", took / bar, f"≤ {bar:.2f} s", note)
-
-
-def main() -> None:
-    """Prints the page."""
-    argparse.ArgumentParser(prog="python -m bench.scale", description=main.__doc__).parse_args()
-    print("# How commands grow\n")
-    print(
-        f"What `python -m bench.scale` printed on {len(os.sched_getaffinity(0))} cores; seconds of whole processes. "
-        "The bar of a report is 3 s + 1 ms a row.\n"
-    )
-    print("| rows | `report` | bar | without pictures | `--format html` | page (MB) |")
-    print("|---:|---:|---:|---:|---:|---:|")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        for count in COUNTS:
-            found = report_times(count, folder)
-            print(
-                f"| {found.rows:,} | {found.whole:.2f} | {found.bar:.2f} | {found.texts:.2f} | {found.page:.2f} | "
-                f"{found.page_bytes / 1e6:.1f} |",
-                flush=True,
-            )
-        print("\n| command | seconds | bar |\n|---|---:|---:|")
-        print(f"| `plan` of 1,000 cells | {plan_seconds(folder):.2f} | {PLAN_BAR:.2f} |")
-        print(f"| `--help` | {seconds('--help', folder=folder):.2f} | {HELP_BAR:.2f} |")
-
-
-if __name__ == "__main__":
-    main()
