@@ -24,8 +24,11 @@ STILLBORN = 3
 
 
 def open_boxes() -> tuple[str, Any]:
-    """Starts the boxes on the driver's own node; (name, handle) of their actor, which ends with the handle."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    """Starts the boxes on the driver's own node; (name, handle) of their actor, which ends with the handle.
+
+    There and nowhere else, however busy it is: lost with another node, they would take every worker with them.
+    """
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     name = f"boxes-{secrets.token_hex(8)}"
     return name, ray.remote(Boxes).options(num_cpus=0, name=name, scheduling_strategy=here).remote()
 

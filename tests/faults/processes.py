@@ -335,7 +335,7 @@ def kill(pid: int | None, number: signal.Signals = signal.SIGKILL) -> None:
         return
 
 
-def until(condition: Any, seconds: float = 120.0) -> Any:
+def until(condition: Any, seconds: float = 300.0) -> Any:
     """What `condition()` gives once it is true; fails after so long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
