@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from harness.execute.place import Place
 from harness.store.rows import Row
 from harness.suite.recipe import Epochs, Recipe
 from tests.cells import Finished, run
@@ -14,7 +11,6 @@ from tests.execute.small import small
 
 PLAIN = Recipe(epochs=Epochs(dense=2, search=1, finetune=2, baseline=3), batch=32, lr=0.1)
 RECORDING = PLAIN.model_copy(update={"record_test_curve": True})
-
 
 CELLS = [small("l1_norm", budget=0.25, recipe=recipe) for recipe in (PLAIN, RECORDING)]
 
@@ -64,14 +60,9 @@ def test_unless_it_is_asked_for_stages_keep_their_names(both: list[Finished]) ->
     assert "record_test_curve" not in PLAIN.model_dump()
 
 
-def test_otherwise_the_test_images_are_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    read: list[str] = []
-    original = Place.test_loader
-
-    def noting(self: Place, data: str):  # type: ignore[no-untyped-def]
-        read.append(data)
-        return original(self, data)
-
-    monkeypatch.setattr(Place, "test_loader", noting)
-    assert run(CELLS[:1], tmp_path).rows[0].state == "done"
-    assert len(read) == 1
+def test_new_weights_of_a_control_are_tested_after_every_epoch_too(both: list[Finished]) -> None:
+    control = CELLS[1].from_scratch("epochs")
+    [row] = run([control], both[1].results).rows
+    assert row.state == "done"
+    assert row.curve
+    assert all(point.test_top1 is not None for point in row.curve)

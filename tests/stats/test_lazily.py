@@ -17,26 +17,25 @@ def ran(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_lazy_module_is_read_when_something_in_it_is_asked_for(tmp_path: Path) -> None:
-    (tmp_path / "loud.py").write_text("print('read')\nanswer = 42\n")
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+def with_loud_module(folder: Path, within: str, afterwards: str) -> list[str]:
+    """What is printed where `loud`, which says when it is read, is lazy within the context."""
+    (folder / "loud.py").write_text("print('read')\nanswer = 42\n")
+    return ran(
+        f"import sys; sys.path.insert(0, {str(folder)!r}); before = list(sys.meta_path)\n"
         "from harness.stats.lazily import lazily\n"
-        "with lazily('loud'):\n    import loud\n"
-        "print('imported'); print(loud.answer)"
-    )
-    assert ran(code).split() == ["imported", "read", "42"]
+        f"with lazily('loud'):\n    {within}\n"
+        f"{afterwards}"
+    ).split()
+
+
+def test_a_lazy_module_is_read_when_something_in_it_is_asked_for(tmp_path: Path) -> None:
+    found = with_loud_module(tmp_path, "import loud", "print('imported'); print(loud.answer)")
+    assert found == ["imported", "read", "42"]
 
 
 def test_afterwards_imports_are_as_they_were(tmp_path: Path) -> None:
-    (tmp_path / "loud.py").write_text("print('read')\n")
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); before = list(sys.meta_path)\n"
-        "from harness.stats.lazily import lazily\n"
-        "with lazily('loud'):\n    pass\n"
-        "import loud; print('imported', sys.meta_path == before)"
-    )
-    assert ran(code).split() == ["read", "imported", "True"]
+    found = with_loud_module(tmp_path, "pass", "import loud; print('imported', sys.meta_path == before)")
+    assert found == ["read", "imported", "True"]
 
 
 @pytest.mark.parametrize(
